@@ -189,14 +189,20 @@ async def judge_cycles(stage: Stage) -> None:
     stage.window.judge.menus._ask_cycles()
 
 
-@scene
-async def judge_ask(stage: Stage) -> None:
+async def with_pairs(stage: Stage) -> None:
+    """Have pairs to judge."""
     view = stage.window.judge
     stage.window.reveal("judge")
     view.choose_set("Your judgements")
     if not view.queue.entries:
         view.adding.add_cycles(0, view.adding.cycles()[-1])
         await until(lambda: view.queue.entries)
+
+
+@scene
+async def judge_ask(stage: Stage) -> None:
+    view = stage.window.judge
+    await with_pairs(stage)
     if not view.store.judge_answers.qualities(1, view.person):
         view.asking.ask(1, Wanted())
         await until(lambda: not view.asking.why_not() and not view.asking.isVisible())
@@ -207,6 +213,15 @@ async def judge_ask(stage: Stage) -> None:
 async def make_reward(stage: Stage) -> None:
     stage.workbench.controller.reward_making._ask(PairData(
         "Your judgements", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(94))))
+
+
+@scene
+async def feedback_tour(stage: Stage) -> None:
+    await with_pairs(stage)
+    tour = stage.workbench.controller.tour
+    tour.begin()
+    tour.dialog.show_step(1)
+    tour._marked()
 
 
 @scene

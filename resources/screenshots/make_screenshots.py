@@ -221,6 +221,36 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     await camera.take("guide", 1280, 720, "light", guide)
     window.docks["guide"].setFloating(False)
     await siblings(window, camera)
+    await feedback(workbench, camera)
+
+
+async def feedback(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+    """Pairs that are judged, a judge that is asked, and the card of the tour."""
+    from workbench.gui.judge.judge_dialog import Wanted
+
+    window, view, tour = workbench.window, workbench.window.judge, workbench.controller.tour
+    camera.set_size(1280, 720)
+    tour.begin()
+    tour.dialog.wanted.emit()
+    await until(lambda: len(view.queue.entries) >= 12)
+    for said in ("left", "right", "right", "tie", "left", "right"):
+        view.answer(said, 1)
+    await camera.take("feedback-tour", 1280, 720)
+    tour.dialog.close()
+    for said in ("right", "left", "right", "right", "left"):
+        view.answer(said, 1)
+    view.asking.ask(view._set.id, Wanted())
+    await until(lambda: not view.asking.why_not() and not view.asking.isVisible())
+    window.docks["judge"].setFloating(True)
+    window.docks["judge"].resize(960, 420)
+    view.bar.differences.setChecked(True)
+    await camera.take("judge", 1280, 720, "light", view)
+    window.docks["judge"].setFloating(False)
+    view.asking.choose()
+    await asyncio.sleep(0.2)
+    dialog = window.findChild(object, "judge_ask")
+    await camera.take("ask-a-judge", 1280, 720, "light", dialog)
+    dialog.close()
 
 
 async def chances(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]

@@ -184,6 +184,14 @@ async def judge(stage: Stage) -> None:
 
 
 @scene
+async def judge_made(stage: Stage) -> None:
+    view = stage.window.judge
+    view.choose_set("Your judgements")
+    stage.window.reveal("judge")
+    view.making.made("Your judgements 1 is made: right on 84 % of the pairs it has not seen", "")
+
+
+@scene
 async def chances(stage: Stage) -> None:
     stage.window.reveal("tokens")
     await until(lambda: stage.window.tokens.model.steps)

@@ -139,6 +139,8 @@ SPECS = (
                checkable=True),
     ActionSpec("guide", "Guide", "What happens in a cycle and what for, card by card with the run, "
                "and what came of it", "Help", "Ctrl+G"),
+    ActionSpec("feedback_tour", "Feedback tour", "Five minutes: mark ten pairs, make a reward of "
+               "them, let the policy learn by it, and see what has changed", "Help"),
     ActionSpec("what_is", "What is this?", "Formula, meaning and source of what you click next, if "
                "you choose it here; of what has the keyboard or the pointer, if you press its key",
                "Help",

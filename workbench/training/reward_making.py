@@ -34,7 +34,7 @@ _PASSES = 3
 _MOST_PASSES = 12
 _HELD_FROM = 30
 """Of fewer pairs none is held out."""
-_RATE = 1.6
+_RATE = 2.0
 """How much higher the learning rate is than one for a policy: the head begins at random."""
 _PER_PAIR = 0.009
 """Seconds that a pair takes in one pass with the bundled policy, on one core of 2024."""
@@ -94,6 +94,15 @@ def about(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"about {counted(minutes, 'minute')}" if minutes < 90 else (
         f"about {counted(round(minutes / 60), 'hour')}")
+
+
+def agreement(store: Store, run_id: int) -> float:
+    """Return on which share of the pairs a reward model that was made goes with what was said: of
+    the held-out ones, or else of those that it has learned from; NaN where nothing was measured."""
+    names = [figure.metric for figure in making().progress]
+    found = store.metrics(run_id, names)
+    return next((found[name].values[-1] for name in names
+                 if name in found and found[name].values), math.nan)
 
 
 def too_few(pairs: int) -> str:

@@ -18,6 +18,7 @@ from workbench.gui.controllers.comparing import Comparing
 from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
+from workbench.gui.controllers.feedback_tour import FeedbackTour
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.loading import Loading, in_full
 from workbench.gui.controllers.memory_watch import MemoryWatch
@@ -71,6 +72,7 @@ class Controller(QObject):
         self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
         self.reward_making = RewardMaking(window, store, background, self.resuming,
                                           self.run_control, self.exporting, send)
+        self.tour = FeedbackTour(window, store, self.reward_making)
         self.loading = Loading(
             window, store, self._display, self.resuming, self.run_control, self.comparing,
             self.reward_making, self.readiness, send)
@@ -243,6 +245,7 @@ class Controller(QObject):
         self.readiness.update()
         self.comparing.state_changed(event.state)
         self.reward_making.state_changed(event.state)
+        self.tour.state_changed(event.state)
 
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
@@ -288,6 +291,7 @@ class Controller(QObject):
         self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
+        self.tour.run_started(event)
         self._display.begin(
             event.run_id, algorithm_named(event.algorithm, event.hyperparameters),
             event.hyperparameters)
@@ -370,6 +374,7 @@ class Controller(QObject):
         self._written = None
         self._display.say_what_shows()
         self.comparing.run_finished(event)
+        self.tour.run_ended(event)
 
     def _run_failed(self, event: ev.RunFailed) -> None:
         log.error(in_full(event))

@@ -20,7 +20,7 @@ from workbench.gui.widgets.plain_text import plain_tip, shortened, without_mnemo
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.store.judged import JudgedSet
 
-_LETTERS = 13  # of a name or a prompt that a field has room for
+_LETTERS = 9  # of a name or a prompt that a field has room for
 _TITLE = 60
 _SHARE = 1.6
 """How much wider than what is said of the agreement the line is, to say it whole."""
@@ -66,7 +66,7 @@ class Bar(QWidget):
         self.differences = self._toggle(
             "Differences", "judge_differences", "Mark the words in which the two differ")
         self.differences.toggled.connect(self.differences_toggled)
-        self.make = tool_button("Make a reward", "judge_make_reward", TEXT, TIP)
+        self.make = tool_button("Reward…", "judge_make_reward", TEXT, TIP)
         self.more = tool_button("", "judge_more", "More",
                                 "Guidelines, your name, new sets, export", "choose")
         self.add_menu, self.more_menu = self._menu(self.add), self._menu(self.more)

@@ -16,6 +16,8 @@ from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.plain_text import without_mnemonic
 from workbench.gui.widgets.theme import set_look
 
+_ROW = 3  # buttons beside one another
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -46,8 +48,11 @@ class OfferPage(QWidget):
         for place in range(buttons):
             self.buttons.append(push_button(
                 "", f"{name}_{place + 1}", "", partial(self._call, place)))
-        vbox(self, STRETCH, self.heading, self.sentence,
-             hbox(None, STRETCH, *self.buttons, STRETCH, spacing=8), STRETCH, margins=16, spacing=8)
+        # Four in a row would be wider than a small window has room for.
+        split = len(self.buttons) if len(self.buttons) <= _ROW else len(self.buttons) // 2
+        rows = [hbox(None, STRETCH, *row, STRETCH, spacing=8)
+                for row in (self.buttons[:split], self.buttons[split:]) if row]
+        vbox(self, STRETCH, self.heading, self.sentence, *rows, STRETCH, margins=16, spacing=8)
 
     def event(self, event: QEvent) -> bool:
         """Keep Ctrl+Z here for the last mark."""

@@ -56,6 +56,8 @@ class JudgeView(RunView):
     message = Signal(str, str)
     saved = Signal(object, str)
     learn_wanted = Signal(str)
+    marked = Signal()
+    """A pair was marked, or others are shown."""
     _kept = Signal(object)
 
     def __init__(self, store: Store, background: Background,
@@ -361,6 +363,7 @@ class JudgeView(RunView):
 
     def _show_progress(self) -> None:
         self.making.tell()
+        self.marked.emit()
         if not self.queue.entries:
             return
         self.bar.show_counts({name: self.queue.count(name) for name in SHOWN}, self._people)

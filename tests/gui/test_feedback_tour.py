@@ -1,0 +1,132 @@
+"""The feedback tour: its cards turn as the person gets on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.person import Person
+from helpers.play import play, until
+from helpers.window import Opened, bare_controls, fill, ready, unexplained
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.app import Workbench
+from workbench.gui.controllers.feedback_tour import PAIRS
+from workbench.gui.tour_dialog import STEPS, TourDialog
+from workbench.store.judged import PairToJudge, Side
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.reward_making import making
+
+SETTINGS = making().settings().model_dump()
+TITLES = [step.title for step in STEPS]
+
+
+def tour(opened: Opened) -> TourDialog:
+    opened.window.actions_["feedback_tour"].trigger()
+    dialog = opened.controller.tour.dialog
+    assert dialog is not None
+    return dialog
+
+
+def go_on(qtbot: QtBot, dialog: TourDialog) -> None:
+    qtbot.mouseClick(dialog.ok, Qt.MouseButton.LeftButton)
+
+
+def test_it_waits_for_models_and_stands_beside_the_window(opened: Opened) -> None:
+    dialog = tour(opened)
+    assert dialog.heading.text() == TITLES[0]
+    assert not dialog.isModal()
+    assert not dialog.ok.isEnabled()
+    assert "press Load in Models" in dialog.ok.toolTip()
+    ready(opened)
+    assert dialog.ok.isEnabled()
+    assert not bare_controls(dialog)
+    assert not unexplained(dialog)
+    assert tour(opened) is dialog  # there is one
+    dialog.close()
+    assert opened.controller.tour.dialog is None
+
+
+def test_its_cards_turn_as_the_person_gets_on(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    dialog, judge = tour(opened), opened.window.judge
+    go_on(qtbot, dialog)
+    assert dialog.heading.text() == TITLES[1]
+    [asked] = [c for c in opened.sent if isinstance(c, do.Try)]
+    assert len(asked.prompts) >= 2 * PAIRS
+    assert judge.set_name == "Feedback tour"
+    found = store.judgements.set("Feedback tour")
+    assert found is not None
+    store.judgements.add(found.id, [
+        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(12)
+    ]).result()
+    judge.load_now()
+    judge.answer("tie")
+    assert dialog.said.text() == f"0 of {PAIRS} marked."  # a tie teaches nothing
+    for _ in range(PAIRS - 1):
+        judge.answer("left")
+    assert dialog.said.text() == f"{PAIRS - 1} of {PAIRS} marked."
+    assert not dialog.ok.isVisible()
+    judge.answer("right")
+    while dialog.heading.text() != TITLES[2]:  # one pair came again
+        judge.answer("left")
+    go_on(qtbot, dialog)
+    qtbot.waitUntil(lambda: opened.window.findChild(QMessageBox, "make_reward") is not None)
+    opened.window.findChild(QMessageBox, "make_reward").reject()
+    run = fill(store)
+    opened.controller.handle([ev.RunStarted(run, "It", "reward", SETTINGS), ev.StateChanged(
+        State.RUNNING)])
+    assert dialog.heading.text() == TITLES[3]
+    opened.controller.handle([ev.RunFinished(run, "finished", 3), ev.StateChanged(State.FINISHED)])
+    assert dialog.heading.text() == TITLES[4]
+    assert dialog.ok.isEnabled()
+
+
+def test_who_stops_the_reward_makes_it_again(opened: Opened, store: Store) -> None:
+    ready(opened)
+    dialog, run = tour(opened), fill(store)
+    dialog.show_step(2)
+    opened.controller.handle([ev.RunStarted(run, "It", "reward", SETTINGS)])
+    opened.controller.handle([ev.RunFinished(run, "stopped", 1), ev.StateChanged(State.READY)])
+    assert dialog.heading.text() == TITLES[2]
+    assert "make it again" in dialog.said.text()
+
+
+@pytest.mark.slow
+def test_it_leads_from_ten_marks_to_before_and_after(
+    qapp: QApplication, qtbot: QtBot, home: Path
+) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window, tour = workbench.window, workbench.controller.tour
+        await until(lambda: window.state is State.READY)
+        window.hyperparameters.form.set_values({
+            "num_cycles": 2, "batch_size": 8, "num_mini_batches": 1, "num_ppo_epochs": 1,
+            "response_length": 12, "comparison_prompts": 4}, "test")
+        window.actions_["feedback_tour"].trigger()
+        dialog = tour.dialog
+        assert dialog is not None
+        go_on(qtbot, dialog)
+        await until(lambda: window.judge.queue.entries)
+        Person(noise=0).mark(qtbot, window.judge, PAIRS)
+        assert dialog.heading.text() == TITLES[2]
+        go_on(qtbot, dialog)
+        await until(lambda: window.findChild(QMessageBox, "make_reward"))
+        window.findChild(QMessageBox, "make_reward").findChild(
+            QPushButton, "make_reward_accept").click()
+        await until(lambda: dialog.heading.text() == TITLES[4] and dialog.ok.isEnabled())
+        assert "of your choices" in dialog.said.text()
+        go_on(qtbot, dialog)
+        await until(lambda: dialog.heading.text() == TITLES[6])
+        assert workbench.store.run(2).reward.endswith("run-1-cycle-12")
+        assert not window.completions.visibleRegion().isEmpty()
+        go_on(qtbot, dialog)
+        assert tour.dialog is None
+
+    play(qapp, home, scenario)

@@ -1,0 +1,143 @@
+"""Help, Feedback tour: ten pairs, a reward made of them, a run with it, before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from workbench.formatting import percent
+from workbench.gui.tour_dialog import STEPS, TourDialog
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.reward_making import agreement, making
+from workbench.training.states import NO_RUN
+
+if TYPE_CHECKING:
+    from workbench.gui.controllers.reward_making import RewardMaking
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+PAIRS = 10
+"""So many are marked."""
+_SET = "Feedback tour"
+_BEGIN, _MARK, _MAKE, _MADE, _LEARN, _WATCH, _COMPARE = range(len(STEPS))
+_WAIT = "Models are being loaded; wait a moment."
+_BUSY = "A run is on: stop it first."
+
+
+class FeedbackTour(QObject):
+    """Turns the cards as the person gets on: by what is marked, made and learned, whoever asked
+    for it."""
+
+    def __init__(self, window: MainWindow, store: Store, reward_making: RewardMaking) -> None:
+        super().__init__(window)
+        self._window, self._store, self._reward_making = window, store, reward_making
+        self._dialog: TourDialog | None = None
+        self._run: int | None = None
+        window.actions_.on("feedback_tour", self.begin)
+        window.judge.marked.connect(self._marked)
+
+    @property
+    def dialog(self) -> TourDialog | None:
+        """The card, while the tour is on."""
+        return self._dialog
+
+    def begin(self) -> None:
+        """Show the first card; of a tour that is on, the card where it stands."""
+        if self._dialog is not None:
+            self._dialog.raise_()
+            return
+        dialog = self._dialog = TourDialog(self._window)
+        dialog.wanted.connect(self._go_on)
+        dialog.finished.connect(self._left)
+        dialog.stand()
+        self.state_changed(self._window.state)
+
+    def _left(self) -> None:
+        self._dialog = None
+
+    def _go_on(self) -> None:
+        """Do what the card's button says."""
+        dialog, window = self._dialog, self._window
+        if dialog is None:
+            return
+        if dialog.step == _BEGIN:
+            window.judge.choose_set(self._free_name())
+            window.judge.adding.add_fresh()
+            self._turn(_MARK)
+            window.activateWindow()  # the keys are for the pairs
+            window.reveal("judge")
+            self._marked()
+        elif dialog.step == _MAKE:
+            self._reward_making.ask()
+        elif dialog.step == _LEARN:
+            self._reward_making.start()
+        elif dialog.step == _COMPARE:
+            dialog.close()
+
+    def _free_name(self) -> str:
+        """Return what the set of this tour is called."""
+        name, number = _SET, 1
+        while (found := self._store.judgements.set(name)) is not None and found.marks:
+            number += 1
+            name = f"{_SET} {number}"
+        return name
+
+    def _turn(self, step: int, said: str = "") -> None:
+        if self._dialog is not None and step > self._dialog.step:
+            self._dialog.show_step(step, said)
+            self.state_changed(self._window.state)
+
+    # -- how the person gets on
+
+    def _marked(self) -> None:
+        dialog = self._dialog
+        if dialog is None or dialog.step not in (_MARK, _MAKE):
+            return
+        done = self._window.judge.queue.preferred
+        if done >= PAIRS:
+            self._turn(_MAKE)
+        elif dialog.step == _MARK:
+            dialog.show_progress(done, PAIRS)
+            dialog.say(f"{done} of {PAIRS} marked." if self._window.judge.queue.entries
+                       else "The policy writes the pairs …")
+
+    def state_changed(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        if self._dialog is None:
+            return
+        needs_models = self._dialog.step in (_BEGIN, _MAKE, _LEARN)
+        why = "" if not needs_models or state in NO_RUN else (
+            _WAIT if state in (State.IDLE, State.LOADING) else _BUSY)
+        if state is State.IDLE and needs_models:
+            why = "Load the models first: press Load in Models."
+        self._dialog.allow(why)
+
+    def run_started(self, event: ev.RunStarted) -> None:
+        """A reward is being made, or the policy learns by it."""
+        if self._dialog is None:
+            return
+        if event.algorithm == making().name:
+            if self._dialog.step == _MAKE:
+                self._turn(_MADE)
+        elif self._dialog.step == _LEARN:
+            self._run = event.run_id
+            self._window.reveal("completions")
+            self._window.reveal("metrics")
+            self._turn(_WATCH)
+
+    def run_ended(self, event: ev.RunFinished) -> None:
+        """The reward is made, or the policy has learned."""
+        if self._dialog is None:
+            return
+        if self._dialog.step == _MADE:
+            if event.outcome != "finished":
+                self._dialog.show_step(_MAKE, "It was stopped before its end; make it again.")
+                return
+            self._turn(_LEARN, f"It agrees with {percent(agreement(self._store, event.run_id))} of "
+                       "your choices.")
+        elif self._dialog.step == _WATCH and event.run_id == self._run and event.cycles:
+            self._turn(_COMPARE)
+            self._window.reveal("completions")
+            self._window.completions.choose(0, event.cycles)
