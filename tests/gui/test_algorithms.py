@@ -359,6 +359,7 @@ def test_a_way_of_ppo_is_named_as_itself_before_it_starts(qtbot: QtBot, opened: 
     grpo = PPO.variant(dock.form.values())
     assert [b.part.title for b in window.strip.buttons][2] == "Advantages"
     assert window.guide._algorithm is grpo
+    assert window.metrics.algorithm is grpo
     # What is changed of it is still of its kind, and what was typed is no reason to take a preset.
     dock.form.set_values({"kl_coef": 0.3, "completions_per_prompt": 4}, "test")
     assert field.currentText() == "GRPO"

@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.algorithm import Curve, Items, LossCurve, Objective, Share, Term, weighed
 from workbench.dpo.metrics import LOSS, SFT
 from workbench.formatting import number, percent, short_number
@@ -32,6 +30,8 @@ def shares(
 
 def pair_loss(margin: Array, settings: Mapping[str, Any]) -> Array:
     """Return the preference loss of pairs of a ``margin`` β·d, (n,) of (n,)."""
+    import numpy as np
+
     kind, beta = settings["loss_type"], settings["beta"]
     if kind == "hinge":
         return (1 - margin).clip(min=0)
@@ -56,6 +56,8 @@ def _mark(settings: Mapping[str, Any], metrics: Mapping[str, float]) -> tuple[fl
 def items(traces: Sequence[TokenTrace], settings: Mapping[str, Any]) -> Items:
     """Return the margin of each pair whose tokens are kept, before its step; it is found at its
     chosen completion."""
+    import numpy as np
+
     known = {trace.position: log_ratio(trace) for trace in traces}
     if settings["loss_type"] == "ipo" and settings.get("average_log_prob"):
         known = {trace.position: known[trace.position] / len(trace.tokens) for trace in traces}

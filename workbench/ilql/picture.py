@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.algorithm import Curve, Items, LossCurve, Objective, Share, Term, weighed
 from workbench.formatting import format_number, percent, short_number
 from workbench.ilql.metrics import AWAC, CQL, TOTAL, Q, V
@@ -32,6 +30,8 @@ def shares(
 
 def value_loss(better: Array, settings: Mapping[str, Any]) -> Array:
     """Return the loss of V at tokens whose Q is by so much the higher, (n,) of (n,)."""
+    import numpy as np
+
     tau = settings["tau"]
     return np.where(better < 0, 1 - tau, tau) * np.square(better)
 
@@ -47,6 +47,8 @@ def _mark(settings: Mapping[str, Any], metrics: Mapping[str, float]) -> tuple[fl
 def items(traces: Sequence[TokenTrace], settings: Mapping[str, Any]) -> Items:
     """Return how much better or worse than its state each token kept was, before the cycle's
     steps."""
+    import numpy as np
+
     there = [trace for trace in traces if _BETTER in trace.numbers]
     x = np.concatenate([np.asarray(trace.numbers[_BETTER], float) for trace in there]) if (
         there) else np.empty(0)

@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.algorithm import Curve, Items, LossCurve, Objective, Share, Term
 from workbench.formatting import number, short_number
 from workbench.kto.metrics import KL as Z
@@ -40,6 +38,8 @@ def mark_loss(
 ) -> Array:
     """Return the loss of completions of an implicit ``reward`` β·h, (n,) of (n,), where the
     reference point is ``z``."""
+    import numpy as np
+
     weight = settings["desirable_weight" if good else "undesirable_weight"]
     away = reward - settings["beta"] * max(0.0, z)
     return weight / (1 + np.exp(np.clip(away if good else -away, -500, 500)))
@@ -57,6 +57,8 @@ def _mark(settings: Mapping[str, Any], metrics: Mapping[str, float]) -> tuple[fl
 
 def items(traces: Sequence[TokenTrace], settings: Mapping[str, Any]) -> Items:
     """Return the implicit reward of each completion whose tokens are kept, before its step."""
+    import numpy as np
+
     there = [(trace, ratio) for trace in traces
              if MARK in trace.numbers and math.isfinite(ratio := log_ratio(trace))]
     return Items(settings["beta"] * np.array([ratio for _, ratio in there]),

@@ -18,8 +18,8 @@ def say_drawn(metrics: Mapping[str, float], noun: str) -> str:
         return ""
     if size is None:
         return counted(round(drawn), noun)
-    whole = counted(round(size), noun)
-    return f"{drawn:,.0f} of {whole}" if drawn <= size else f"{drawn:,.0f} draws of {whole}"
+    return (f"{counted(round(size), noun)}, {drawn:,.0f} "
+            f"{'drawn' if drawn <= size else 'draws'}")
 
 
 def say_share(metrics: Mapping[str, float], name: str) -> str:

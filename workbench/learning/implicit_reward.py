@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.algorithm import Sides, TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
 from workbench.learning.referenced_settings import ReferencedSettings
@@ -84,7 +82,7 @@ def log_ratio(trace: TokenTrace) -> float:
     does; NaN where that is not known."""
     now, start = (trace.numbers.get(name) for name in ("logprob", "ref_logprob"))
     return math.nan if now is None or start is None else float(
-        np.sum(np.asarray(now, float) - np.asarray(start, float)))
+        now.astype(float).sum() - start.astype(float).sum())
 
 
 def say(step: Step, settings: Mapping[str, object]) -> str:

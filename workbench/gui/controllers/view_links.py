@@ -37,7 +37,7 @@ class ViewLinks(QObject):
         window.strip.opened.connect(self._show_held)
         window.strip.part_chosen.connect(self._explain_part)
         window.strip.turned.connect(window.guide.turn_to)
-        for view in (window.strip, window.guide):
+        for view in (window.strip, window.guide, window.metrics):
             window.hyperparameters.way_chosen.connect(view.expect)
         window.guide.opened.connect(window.reveal)
         window.guide.summary.answer_wanted.connect(self._show_answer)

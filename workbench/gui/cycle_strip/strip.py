@@ -208,6 +208,7 @@ class CycleStrip(QWidget):
         while (item := self._row.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None and widget not in (self._loop, self._into):
+                widget.hide()  # until it is gone it would cover what takes its place
                 widget.deleteLater()
         self.buttons, self._titles = [], []
         parts = parts_of(algorithm)

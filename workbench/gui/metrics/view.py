@@ -110,6 +110,11 @@ class MetricsView(QWidget):
         self._find_parts()
         self.follow()
 
+    def expect(self, algorithm: Algorithm) -> None:
+        """Offer the plots of what the next run would learn by, while there is none on display."""
+        if self._run is None:
+            self._use(algorithm)
+
     def set_alive(self, alive: bool) -> None:
         """Say whether the run on display is alive, so that its first cycle is on its way."""
         if alive != self._alive:
