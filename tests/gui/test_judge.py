@@ -292,7 +292,7 @@ def test_where_the_reward_says_otherwise(qtbot: QtBot, judge: JudgeView, store: 
         press(qtbot, judge, Qt.Key.Key_1 if first == wants_first else Qt.Key.Key_2)
     link = judge.bar.agreement
     assert link.accessibleName() == (
-        f"You and the reward agree on {percent(2 / 3)}; see the 2 where you do not")
+        f"You and the reward agree on {percent(2 / 3)} of 6; see the 2 where you do not")
     qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
     assert judge.bar.wanted == OTHERWISE
     assert judge.queue.position == (1, 2)
@@ -613,11 +613,13 @@ def test_completions_stay_where_they_are_from_pair_to_pair(
 
 def test_how_far_one_agrees_with_oneself_is_not_cut(judge: JudgeView, opened: Opened) -> None:
     opened.window.docks["judge"].setFloating(True)
-    opened.window.docks["judge"].resize(760, 500)
+    opened.window.docks["judge"].resize(640, 500)
     said = "12 of 40 marked, 28 left · self-agreement 3 of 4 · Left is better."
     judge.bar.show_pairs(True)
-    judge.bar.show_progress(12, 40, said, "You and the reward agree on 75 %; see the 3 where you "
-                            "do not", "")
+    judge.bar.show_progress(
+        12, 40, said, "You and the reward agree on 75\N{NO-BREAK SPACE}% of 12; see the 3 where "
+        "you do not", "")
     QApplication.processEvents()
     assert judge.bar.said.width() >= judge.bar.said.fontMetrics().horizontalAdvance(said)
-    assert judge.bar.agreement.y() < judge.bar.said.y()
+    assert judge.bar.agreement.text() == "Reward: 75\N{NO-BREAK SPACE}% of 12"
+    assert "You and the reward agree on 75" in judge.bar.agreement.toolTip()

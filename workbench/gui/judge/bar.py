@@ -22,8 +22,7 @@ from workbench.store.judged import JudgedSet
 
 _LETTERS = 9  # of a name or a prompt that a field has room for
 _TITLE = 60
-_SHARE = 1.6
-"""How much wider than what is said of the agreement the line is, to say it whole."""
+_AROUND = 44  # pixels around what is said of the agreement, and between it and how far one is
 _OTHERWISE = "Show the pairs where the reward scored the other side higher"
 PERSON = "person:"
 """How what shows pairs on which another person says otherwise begins."""
@@ -77,6 +76,8 @@ class Bar(QWidget):
         flow.setVerticalSpacing(4)
         first = QWidget()
         hbox(first, self.sets, self.add, spacing=6)
+        for widget in (first, self.shown, self.prompts, self.differences, self.make, self.more):
+            flow.addWidget(widget)
         self.said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "judge_progress",
                           "How far you are", "")
         self.said.setProperty("role", "muted")
@@ -88,12 +89,10 @@ class Bar(QWidget):
         set_look(self.agreement, role="quiet")
         self._about = ""
         self.agreement.hide()
-        for widget in (first, self.shown, self.prompts, self.differences, self.make, self.agreement,
-                       self.more):
-            flow.addWidget(widget)
         self.progress = named(QProgressBar(textVisible=False), "judge_progress_bar",
                               "Share of the pairs that you have marked", "")
-        vbox(self, line, self.progress, self.said, spacing=4)
+        vbox(self, line, self.progress, hbox(None, (self.said, 1), self.agreement, spacing=8),
+             spacing=4)
         self._fill_shown({}, {})
         self._draw()
         themes().changed.connect(self._draw)
@@ -190,9 +189,11 @@ class Bar(QWidget):
         self._fit_agreement()
 
     def _fit_agreement(self) -> None:
-        said = self._about.partition(";")[0]
-        narrow = self.width() < _SHARE * self.fontMetrics().horizontalAdvance(self._about)
-        self.agreement.setText(said if narrow else self._about)
+        said, wide = self._about.partition(";")[0], self.fontMetrics().horizontalAdvance
+        short = f"Reward: {said.partition(' on ')[2]}"
+        room = self.width() - wide(self.said.text()) - _AROUND
+        self.agreement.setText(next(
+            (text for text in (self._about, said) if wide(text) <= room), short))
 
     def show_pairs(self, there: bool) -> None:
         """Leave out what is about pairs, where there are none."""

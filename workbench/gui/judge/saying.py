@@ -76,7 +76,8 @@ def reward(queue: Queue) -> tuple[str, str]:
     agrees, told = queue.with_reward
     if told < _TELLING:
         return "", ""
-    said, apart = f"You and the reward agree on {percent(agrees / told)}", told - agrees
+    said = f"You and the reward agree on {percent(agrees / told)} of {told:,}"
+    apart = told - agrees
     if apart:
         said += f"; see {'the one where' if apart == 1 else f'the {apart:,} where'} you do not"
     return said, _beyond(queue.kappa_with_reward)
