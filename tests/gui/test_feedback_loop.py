@@ -10,13 +10,17 @@ from statistics import fmean, pstdev
 from typing import Any
 
 import pytest
+from helpers.judges import chat, shown
 from helpers.person import Person, prefers, taste
 from helpers.play import play, until
+from helpers.reward_server import serving
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
+from workbench.gui.judge.judge_dialog import Wanted
+from workbench.judging.server import consent_of
 from workbench.store.judged import PairToJudge, Side
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -83,6 +87,24 @@ async def marked_by_keys(workbench: Workbench, qtbot: QtBot, size: Size) -> None
     Person().mark(qtbot, workbench.window.judge, size.marks)
 
 
+async def marked_by_a_judge(workbench: Workbench, qtbot: QtBot, size: Size) -> None:
+    """A server says which is better, as the person would: in either order the same."""
+    person, said = Person(), dict[tuple[str, ...], str]()
+
+    def reply(posted: Any) -> dict[str, Any]:
+        one, other = shown(posted)
+        pair = tuple(sorted((one, other)))
+        better = said.setdefault(pair, person.says(*pair))
+        letter = "C" if not better else "AB"[(pair[better == "second"]) == other]
+        return chat(f"So it is.\n[[{letter}]]")
+    with serving(reply) as server:
+        url = server.url.removesuffix("/score")
+        workbench.store.trust(consent_of(url), url).result()
+        asking = workbench.window.judge.asking
+        asking.ask(workbench.store.judgements.set(NAME).id, Wanted(url, "tiny"))
+        await until(lambda: not asking.why_not())
+
+
 async def loop(workbench: Workbench, qtbot: QtBot, size: Size, mark: Any) -> dict[str, float]:
     """Play it, and return what came of it."""
     window, store = workbench.window, workbench.store
@@ -139,7 +161,7 @@ def test_what_is_marked_by_keys_becomes_the_reward_that_the_run_goes_on_with(
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("mark", [marked_by_keys])
+@pytest.mark.parametrize("mark", [marked_by_keys, marked_by_a_judge])
 def test_the_policy_comes_to_follow_a_hidden_taste(
     qapp: QApplication, qtbot: QtBot, home: Path, mark: Any
 ) -> None:

@@ -20,7 +20,7 @@ from workbench.gui.judge.stage import Shown
 from workbench.gui.judge.view import JudgeView
 from workbench.ilql.declaration import ILQL
 from workbench.records import Completion, PairData, ScoredData
-from workbench.store.judged import CLEARLY, SLIGHTLY, Mark, PairToJudge, Side, shown_left
+from workbench.store.judged import CLEARLY, SLIGHTLY, Mark, PairToJudge, Side, Thumb, shown_left
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -461,6 +461,25 @@ def test_export_is_asked_for(judge: JudgeView, store: Store) -> None:
     dialog = judge.findChild(QFileDialog, "judge_export")
     assert dialog.defaultSuffix() == "jsonl"
     dialog.reject()
+
+
+def test_thumbs_are_exported(
+    qtbot: QtBot, judge: JudgeView, store: Store, tmp_path: Path
+) -> None:
+    def offered() -> QAction:
+        judge.bar.more_menu.aboutToShow.emit()
+        return next(a for a in judge.bar.more_menu.actions() if a.text() == "Export thumbs…")
+    set_id = put_in(store, pairs(1))
+    judge.load_now()
+    assert not offered().isEnabled()
+    store.judgements.thumb(set_id, Thumb("The tea was", Side(" hot."), ME, True)).result()
+    offered().trigger()
+    judge.findChild(QFileDialog, "judge_export_thumbs").reject()
+    written = tmp_path / "thumbs.jsonl"
+    with qtbot.waitSignal(judge.saved) as saved:
+        judge.export_thumbs(written)
+    assert saved.args == [written, "1 thumb written."]
+    assert json.loads(written.read_text())["label"] is True
 
 
 def test_what_was_chosen_is_remembered(judge: JudgeView, store: Store) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from workbench.records import Pair
-from workbench.store.judged import Mark, Origin, PairToJudge, Side
-from workbench.store.judged_files import JudgedFile, read_judged, write_judged
+from workbench.store.judged import Mark, Origin, PairToJudge, Side, Thumb
+from workbench.store.judged_files import JudgedFile, read_judged, write_judged, write_thumbs
 from workbench.store.pair_files import read_pairs
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Message
@@ -188,6 +188,33 @@ def test_jsonl_is_what_others_learn_from(tmp_path: Path, store: Store) -> None:
     other = judgements.make_set("Other").result()
     judgements.add(other, read_judged(path).found).result()
     assert judgements.judged(other).pairs == judgements.judged(set_id).pairs
+
+
+def test_thumbs_come_back(tmp_path: Path, store: Store) -> None:
+    """As KTO's layout, with turns where they were given to an answer in a chat."""
+    turns = (Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Go on."))
+    made = [Thumb("The tea was", Side(" hot."), "ann", True),
+            Thumb("The tea was", Side(" a tea.", ended=False), "bob", False),
+            Thumb("Hi", Side("Hello."), "ann", True, turns=True),
+            Thumb("User: Hi", Side(" Well."), "ann", False, turns, turns=True)]
+    set_id = store.judgements.make_set("Mine").result()
+    for thumb in made:
+        store.judgements.thumb(set_id, thumb).result()
+    path = tmp_path / "a.jsonl"
+    assert write_thumbs(path, store.judgements.thumbs(set_id)) == "4 thumbs written."
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (lines[0]["prompt"], lines[0]["completion"], lines[0]["label"]) == (
+        "The tea was", " hot.", True)
+    assert [turn["role"] for turn in lines[3]["prompt"]] == ["user", "assistant", "user"]
+    found = read_judged(path)
+    assert found.problems == ()
+    said = [[(t.by, t.up, t.completion.ended, t.completion.text.strip()) for t in each]
+            for each in (made, found.thumbs)]
+    assert said[0] == said[1]
+    assert [t.prompt for t in found.thumbs[:3]] == ["The tea was", "The tea was", "Hi"]
+    assert tuple(found.thumbs[3].messages) == turns
+    with pytest.raises(PromptFileError, match=r"a\.csv has an unknown ending"):
+        write_thumbs(tmp_path / "a.csv", [])
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path, store: Store) -> None:

@@ -144,6 +144,21 @@ def write_judged(path: Path, pairs: Iterable[JudgedPair], marks: Iterable[Mark])
     return said
 
 
+def write_thumbs(path: Path, thumbs: Iterable[Thumb]) -> str:
+    """Write what was said of single completions as JSON Lines, in the layout that TRL's KTOTrainer
+    and :func:`read_judged` read, and say in a sentence what that was.
+
+    Raises:
+        PromptFileError: the ending is another, or the file cannot be written.
+    """
+    if path.suffix.lower() != ".jsonl":
+        raise PromptFileError(
+            f"{path.name} has an unknown ending; thumbs are written to .jsonl files.")
+    lines = [f"{json.dumps(_thumb_record(thumb), ensure_ascii=False)}\n" for thumb in thumbs]
+    write_whole(path, "".join(lines).encode())
+    return f"{counted(len(lines), 'thumb')} written."
+
+
 # -- reading
 
 def _judged_of(
@@ -243,6 +258,17 @@ def _write_jsonl(judged: _Judged) -> tuple[bytes, str]:
     if left:
         said += f"; left out, which CSV would keep: {', '.join(left)}"
     return "".join(lines).encode(), f"{said}."
+
+
+def _thumb_record(thumb: Thumb) -> dict[str, Any]:
+    turns = thumb.messages or ((Message("user", thumb.prompt),) if thumb.turns else ())
+    text = thumb.completion.text
+    said: dict[str, Any] = {
+        "prompt": [turn._asdict() for turn in turns] if turns else thumb.prompt,
+        "completion": [{"role": "assistant", "content": text}] if turns else text,
+        "label": thumb.up}
+    return said | {name: value for name, value in (("by", thumb.by), ("at", thumb.at)) if value} | (
+        {} if thumb.completion.ended else {"ended": False})
 
 
 def _beside(mark: Mark) -> dict[str, Any]:

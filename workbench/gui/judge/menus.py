@@ -49,6 +49,7 @@ class Judging(Protocol):
     def delete_set(self) -> None: ...
     def rename_person(self, name: str) -> None: ...
     def export(self, path: Path) -> None: ...
+    def export_thumbs(self, path: Path) -> None: ...
 
 
 class Menus:
@@ -64,8 +65,10 @@ class Menus:
     def more(self) -> list[Source]:
         """Return what else can be done."""
         view = self._view
-        there, name = view.store.judgements.set(view.set_name) is not None, view.set_name
-        no_set = "" if there else "Add pairs first."
+        found, name = view.store.judgements.set(view.set_name), view.set_name
+        no_set = "" if found is not None else "Add pairs first."
+        no_thumb = "" if found is not None and found.thumbs else (
+            "Give a completion a thumb in Completions or Try first.")
         no_mark = no_set or ("" if view.queue.done else "Mark a pair first.")
         return [
             Source("Nearest scores first", "The most useful next: pairs whose scores are nearest "
@@ -90,6 +93,8 @@ class Menus:
             _LINE,
             Source("Export…", "Write this set as pairs that others learn from, or with every mark",
                    no_set, self._ask_export),
+            Source("Export thumbs…", "Write what was said of single completions, for KTO",
+                   no_thumb, self._ask_export_thumbs),
             Source("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
                    "what it learns from", no_mark, view.learn),
         ]
@@ -145,6 +150,14 @@ class Menus:
                   self._view.delete_set),), destroys=True)
 
     def _ask_export(self) -> None:
-        name = "".join(c if c.isalnum() else "-" for c in self._view.set_name.lower()).strip("-")
+        name = self._file_name()
         choose_new_file(self._parent, "judge_export", "Export judgements",
                         f"{name or 'pairs'}.jsonl", _WRITTEN, self._view.export)
+
+    def _ask_export_thumbs(self) -> None:
+        choose_new_file(self._parent, "judge_export_thumbs", "Export thumbs",
+                        f"{self._file_name() or 'thumbs'}-thumbs.jsonl",
+                        "KTO completions (*.jsonl)", self._view.export_thumbs)
+
+    def _file_name(self) -> str:
+        return "".join(c if c.isalnum() else "-" for c in self._view.set_name.lower()).strip("-")

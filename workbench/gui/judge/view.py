@@ -35,7 +35,7 @@ from workbench.store.judged import (
     JudgedSet,
     shown_left,
 )
-from workbench.store.judged_files import write_judged
+from workbench.store.judged_files import write_judged, write_thumbs
 from workbench.store.prompt_readers import PromptFileError
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -320,9 +320,20 @@ class JudgeView(RunView):
                 return write_judged(path, judgements.pairs(found.id), judgements.marks(found.id))
             except PromptFileError as error:
                 return error
-        self._background.run(write, lambda said: (
-            self.message.emit("error", str(said)) if isinstance(said, PromptFileError)
-            else self.saved.emit(path, said)))
+        self._background.run(write, lambda said: self._tell_written(path, said))
+
+    def export_thumbs(self, path: Path) -> None:
+        """Write what was said of single completions to a file, in the background."""
+        found, judgements = self._set, self.store.judgements
+        if found is None:
+            return
+
+        def write() -> str | PromptFileError:
+            try:
+                return write_thumbs(path, judgements.thumbs(found.id))
+            except PromptFileError as error:
+                return error
+        self._background.run(write, lambda said: self._tell_written(path, said))
 
     # -- showing
 
@@ -393,6 +404,12 @@ class JudgeView(RunView):
                              lambda: self.bar.want(ALL))])
 
     # -- inside
+
+    def _tell_written(self, path: Path, said: str | PromptFileError) -> None:
+        if isinstance(said, PromptFileError):
+            self.message.emit("error", str(said))
+        else:
+            self.saved.emit(path, said)
 
     def _added(self, set_id: int) -> None:
         if self._set is None or self._set.id == set_id:
