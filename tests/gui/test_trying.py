@@ -176,7 +176,7 @@ def test_stopping_says_what_was_not_finished(qtbot: QtBot, paused: Opened) -> No
     command = begin(paused)
     paused.controller.handle([ev.TryProgress(command.id, 0, (" a",), (1,))])
     qtbot.keyClick(paused.window.trying.prompt, Qt.Key.Key_Escape)
-    assert paused.sent[-1] == do.StopTrying()
+    assert paused.sent[-1] == do.StopTrying(command.id)
     paused.controller.handle([ev.TryFinished(command.id, stopped=True)])
     assert (facts(paused, 0), facts(paused, 1)) == ("1 token, stopped", "stopped")
 

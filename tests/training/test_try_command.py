@@ -85,6 +85,19 @@ def test_another_command_ends_a_try_and_is_served(ready):
     assert ready.wait(ev.RunFinished).outcome == "finished"
 
 
+def test_tries_wait_for_one_another_and_one_that_waits_can_be_given_up(ready):
+    ready.send(do.Try(1, ("one",), (CURRENT, START) * 5, length=100))
+    ready.wait(ev.TryProgress)
+    for waiting in (do.Try(-1, ("two",), (CURRENT,), length=4), do.Try(-2, ("a",), (CURRENT,)),
+                    do.StopTrying(-2)):
+        ready.send(waiting)
+    ended = [ready.wait(ev.TryFinished) for _ in range(3)]
+    assert [(e.id, e.stopped) for e in ended] == [(-2, True), (1, False), (-1, False)]
+    assert [e.id for e in ready.of(ev.TryScored)] == [1] * 10 + [-1]
+    ready.send(do.Try(-3, (), (CURRENT,)))
+    assert ready.wait(ev.CommandRefused).id == -3
+
+
 def test_a_memory_estimate_waits_for_the_end_of_a_try(ready):
     ready.send(do.Try(1, ("one",), (CURRENT, START) * 5, length=100))
     ready.wait(ev.TryProgress)

@@ -326,7 +326,10 @@ class JudgePairs:
 
 @dataclass(frozen=True, slots=True)
 class StopTrying:
-    """End a try, or writing on, within a token. What was written so far has been told."""
+    """End a try, or writing on, within a token. What was written so far has been told. With the
+    ``id`` of a try that waits for another to end, that one is given up."""
+
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,12 +168,14 @@ class LoadingFailed:
 @dataclass(frozen=True, slots=True)
 class CommandRefused:
     """A command that makes no sense in the present state, or bad values, with the reason.
-    ``instead`` is a command that could be sent in its place."""
+    ``instead`` is a command that could be sent in its place; ``id`` is that of the command, where
+    it has one."""
 
     command: str
     sentence: str
     problems: Mapping[str, str] = field(default_factory=dict)
     instead: ResumeRun | GoBack | Fork | ExportRun | None = None
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,4 +34,5 @@ class SessionState:
     ) -> None:
         """Say why a command is not carried out."""
         log.info("%s refused: %s", type(command).__name__, sentence)
-        self.emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))
+        self.emit(ev.CommandRefused(
+            type(command).__name__, sentence, problems or {}, id=getattr(command, "id", 0)))

@@ -28,7 +28,6 @@ from workbench.training.models import Models
 from workbench.training.publisher import RemoteCommand
 from workbench.training.run import ResumeError
 
-_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.ReadValues)
 NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
 NOT_WRITTEN = ("The run did not write this completion: it is part of what it learns from; try its "
                "prompt in Try.")
@@ -67,6 +66,9 @@ class SideRequest:
     hold another's weights.
     """
 
+    CAN_WAIT: ClassVar[tuple[type, ...]] = (
+        do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.ReadValues)
+    """What does not end it."""
     ANSWERED: ClassVar[type[Any]]
     """The event that tells what was found."""
     FAILED: ClassVar[type[Any]]
@@ -107,12 +109,24 @@ class SideRequest:
         """Serve as the :class:`~workbench.models.control.Control` of what is computed."""
         while not self._inbox.empty():
             waiting = self._inbox.get()
+            if isinstance(waiting, do.StopTrying) and self._give_up(waiting):
+                continue
             if not isinstance(waiting, do.StopTrying):
                 self._later.append(waiting)
             asked = waiting.command if isinstance(waiting, RemoteCommand) else waiting
-            self._stopped |= not isinstance(asked, _CAN_WAIT)
+            self._stopped |= not isinstance(asked, self.CAN_WAIT)
         if self._stopped:
             raise Interrupted
+
+    def _give_up(self, command: do.StopTrying) -> bool:
+        """Give up a try that waits, if that is what is asked for."""
+        waits = next((each for each in self._later if isinstance(each, do.Try)
+                      and each.id == command.id), None)
+        if waits is None:
+            return False
+        self._later.remove(waits)
+        self._emit(ev.TryFinished(waits.id, stopped=True))
+        return True
 
     @contextlib.contextmanager
     def _policy(

@@ -29,6 +29,8 @@ _PAUSE = 1 / 30  # seconds between two events of a text that grows
 class Trying(SideRequest):
     """Serves :class:`~workbench.training.commands.Try`."""
 
+    CAN_WAIT = (*SideRequest.CAN_WAIT, do.Try)
+
     def run(self, command: do.Try, models: Models) -> list[Waiting]:
         """Complete the prompts from every source; return the commands to serve afterwards."""
         self._later, self._stopped = [], False
@@ -42,7 +44,7 @@ class Trying(SideRequest):
         elif not command.sources:
             problems = ["No policy is chosen; tick the current one, the start or a checkpoint."]
         if problems or trainer is None or models.command is None:
-            self._emit(ev.CommandRefused("Try", " ".join(problems)))
+            self._emit(ev.CommandRefused("Try", " ".join(problems), id=command.id))
             return []
         known = {p.text: p for p in command.known}
         prompts = with_equal_columns([known.get(text, text) for text in command.prompts])
@@ -51,8 +53,8 @@ class Trying(SideRequest):
             if lacking := missing_column(trainer.reward, list(prompts[0].columns)):
                 raise PromptError(lacking)
         except PromptError as error:
-            self._emit(ev.CommandRefused("Try", str(error)))
-            return []
+            self._emit(ev.CommandRefused("Try", str(error), id=command.id))
+            return self._later
         labels = tuple(self._label(source, models) for source in command.sources)
         self._emit(ev.TryStarted(command.id, labels))
         for index in range(len(command.sources)):

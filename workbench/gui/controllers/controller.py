@@ -250,10 +250,10 @@ class Controller(QObject):
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
             self._window.hyperparameters.refused(event.problems)
-        if event.command == "Try":
+        if event.command == "Try" and event.id >= 0:
             self._window.trying.refused()
-        if event.command in ("Try", "ScorePairs"):
-            self._window.judge.adding.refused()
+        if event.command == "ScorePairs" or (event.command == "Try" and event.id <= 0):
+            self._window.judge.adding.refused()  # whose numbers count downwards
         if event.command in ("Fork", "LoadModels"):
             self.experiments.refused()
         if event.command in ("Start", "ResumeRun", "LoadModels"):

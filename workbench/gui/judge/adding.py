@@ -179,7 +179,7 @@ class Adding(QObject):
     def stop(self) -> None:
         """Give up what the policy writes, or the scoring."""
         if self._asked is not None or self._scoring:
-            self.command.emit(StopTrying())
+            self.command.emit(StopTrying(self._asked.id if self._asked is not None else 0))
 
     def why_not_score(self) -> str:
         """Return why the reward in memory cannot score pairs now; "" where it can."""

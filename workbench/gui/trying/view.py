@@ -151,7 +151,7 @@ class TryView(QWidget):
     def try_or_stop(self) -> None:
         """Complete the prompts, or end what is under way."""
         if self.busy:
-            self.command.emit(StopTrying())
+            self.command.emit(StopTrying(self._attempts[-1].number))
         elif self._state in _CAN_TRY:
             self._try()
 
