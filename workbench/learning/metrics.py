@@ -22,6 +22,7 @@ STEPS = "policy/steps"
 DRAWN, DATA, HELD = "data/drawn", "data/size", f"{EVAL}size"
 DISTINCT_2, REPETITION = "objective/distinct_2", "objective/repetition"
 
+_OWN_WRITING = "The policy learns from what it writes itself."
 _ALL = (
     Metric(SCORES, "Training reward", "score",
            "mean of the reward model's score r(x, y) over the batch",
@@ -76,10 +77,12 @@ _ALL = (
            "the reward model, which reads the end. 0 where it reads everything."),
     Metric(DRAWN, "Data drawn", "", "{steps}·{batch size}",
            "How many pairs or completions the steps of the cycle learned from. Where there are "
-           "fewer to learn from, some come more than once.", exact=True),
+           "fewer to learn from, some come more than once.",
+           absent=_OWN_WRITING, exact=True),
     Metric(DATA, "Data to learn from", "", "number of pairs or completions not held out",
            "How many pairs or completions there are to learn from, without those that are held "
-           "out.", exact=True),
+           "out.",
+           absent=_OWN_WRITING, exact=True),
     Metric(HELD, "Data held out", "", "number of held-out pairs or completions read",
            "How many pairs or completions are read after a cycle that are never learned from. A "
            "share of few says little.",
