@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, ready, unexplained
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -614,3 +614,25 @@ def test_it_follows_a_real_run_and_closed_once_stays_closed(qapp, tmp_path) -> N
     play(qapp, tmp_path, first)
     assert seen == {part: titles(part)[0] for part in seen}
     play(qapp, tmp_path, again)
+
+
+@pytest.mark.parametrize("rewards", [(-1.0, 1.0), (1.0, -1.0), (0.0, 2.0, 0.1), (1.0, 1.0)])
+def test_the_numbers_of_a_course_stand_clear_of_its_line(
+    guide, monkeypatch: pytest.MonkeyPatch, rewards: tuple[float, ...]
+) -> None:
+    boxes: list[QRectF] = []
+    points: list[QPointF] = []
+    monkeypatch.setattr(
+        Pencil, "write", lambda self, box, text, *rest, **named: boxes.append(QRectF(box)))
+    stroke = Pencil.stroke
+    monkeypatch.setattr(Pencil, "stroke", lambda self, found, *rest, **named: (
+        points.extend(found), stroke(self, found, *rest, **named)))
+    row = next(i for i, c in enumerate(guide.following.cards) if c.drawing == "rewards")
+    guide.go_to(row)
+    guide.canvas.show_card(guide.following.cards[row], replace(EXAMPLE, rewards=rewards), "")
+    boxes.clear()
+    points.clear()
+    guide.canvas.grab()
+    assert len(points) == len(rewards)
+    assert len(boxes) >= 4  # both numbers, with what they are
+    assert max(point.y() for point in points) < min(box.top() for box in boxes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.play import SMALL, play, until
 from helpers.window import Opened, ready
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
@@ -62,6 +62,33 @@ def test_what_it_learns_from_is_chosen_and_remembered(
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not line.reading)
     assert line.text.text() == "mine.jsonl (1)"
+
+
+def test_what_was_chosen_for_another_algorithm_is_said_to_be_kept(
+    qtbot: QtBot, opened: Opened, tmp_path: Path
+) -> None:
+    ready(opened)
+    dock, toast = opened.window.hyperparameters, opened.window.toast
+    line, field = dock.data_line, dock.algorithm_field
+    assert [group for group in ILQL.settings.GROUPS if "completions" in group] == [
+        "Compared completions"]
+
+    def choose(title: str) -> None:
+        field.setCurrentText(title)
+        field.activated.emit(field.currentIndex())
+
+    choose("KTO")
+    assert [label.text() for label in line.findChildren(QLabel) if label.isVisibleTo(dock)][-1] == (
+        "Data")
+    line.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "score": 0}))
+    qtbot.waitUntil(lambda: not line.reading)
+    choose("ILQL")
+    assert toast.text == (
+        "ILQL learns from mine.jsonl, as was chosen for KTO; Choose… has something else.")
+    line.take_default()
+    toast.show_message("info", "Something else.")
+    choose("KTO")
+    assert toast.text == "Something else."
 
 
 def test_a_run_on_what_another_wrote(qapp: QApplication, home: Path) -> None:

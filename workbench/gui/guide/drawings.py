@@ -346,7 +346,7 @@ def _draw_course(pencil: Pencil, box: QRectF, course: Sequence[float], begin: st
     if not values:
         return
     low, span = min(values), max(max(values) - min(values), 0.2)
-    top, bottom = box.top() + pencil.line + 6, box.bottom() - pencil.line - 6
+    top, bottom = box.top() + 6, box.bottom() - pencil.line - 8
     left, right = box.left() + 6, box.right() - 8
     points = [QPointF(left + i / max(1, len(values) - 1) * (right - left),
                       bottom - (value - low) / span * (bottom - top))
@@ -355,12 +355,12 @@ def _draw_course(pencil: Pencil, box: QRectF, course: Sequence[float], begin: st
     ends = [(points[0], values[0], begin, LEFT), (points[-1], values[-1], "now", RIGHT)]
     for point, value, name, side in ends[: len(values)]:  # at first there is no "now"
         pencil.dot(point, 3.5, theme.accent)
-        wide = 84.0
-        x = box.left() if side == LEFT else box.right() - wide
-        pencil.write(QRectF(x, max(box.top(), point.y() - pencil.line - 5), wide, pencil.line),
-                     number(value), theme.text, side, pencil.bold)
-        pencil.write(QRectF(x, box.bottom() - pencil.line, wide, pencil.line), name, theme.muted,
-                     side)
+        # Below the line, which would strike through what stands at its ends.
+        row = QRectF(box.left(), box.bottom() - pencil.line, box.width(), pencil.line)
+        wide = pencil.wide(number(value), pencil.bold) + 6
+        pencil.write(row, number(value), theme.text, side, pencil.bold)
+        pencil.write(row.adjusted(wide, 0, 0, 0) if side == LEFT else row.adjusted(0, 0, -wide, 0),
+                     name, theme.muted, side)
 
 
 DRAW: Mapping[Drawing, Draw] = {
