@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from functools import cache
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -17,9 +18,9 @@ def keep_freed_memory() -> None:
     One arena instead of one a thread, because only the main one can grow to any size. Call it
     before threads are started. Does nothing where there is no glibc.
     """
-    if platform.libc_ver()[0] != "glibc":
+    libc = _glibc()
+    if libc is None:
         return
-    libc = ctypes.CDLL(None)
     libc.mallopt(_M_ARENA_MAX, 1)
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
@@ -27,5 +28,11 @@ def keep_freed_memory() -> None:
 
 def return_freed_memory() -> None:
     """Give memory that is no longer used back to the system, as after a run."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

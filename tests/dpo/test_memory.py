@@ -1,12 +1,16 @@
 """DPO's memory estimate: by the lengths of the pairs, and of use. How close it is stands in
 `tests/learning/test_memory.py`."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from helpers.models import TextReward, make_policy
 from helpers.preferences import make_dpo, parse
 
 from workbench.dpo.memory import PairsMemory, measure
 from workbench.learning.footprint import Footprint
+from workbench.learning.memory import uneven
 from workbench.learning.workload import Workload, needed
 from workbench.models.phases import Phase
 from workbench.records import Pair
@@ -79,3 +83,12 @@ def test_the_trainer_knows_as_soon_as_there_are_pairs():
     needs = dpo.needs(hp, Workload(8, 24, 4, PAIRS))
     assert needed(needs.phases(hp)) > 0
     assert needs.relief(hp, needed(needs.phases(hp))) == {}
+
+
+def test_logits_of_a_large_vocabulary_leave_holes_in_a_cpus_heap_alone():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    large, small = (SimpleNamespace(vocabulary=size) for size in (50_257, 2048))
+    assert uneven(small, 900, cpu) == 0  # they are no larger than what else comes and goes
+    assert uneven(large, 500, cuda) == 0
+    # All of a micro-batch's, 100 MB of float32, once when read and once when learned from.
+    assert uneven(large, 500, cpu) == 2 * 500 * 50_257 * 4

@@ -12,6 +12,7 @@ from workbench.learning.memory import (
     at_once,
     chunk,
     held,
+    uneven,
     updating,
     with_allocator,
 )
@@ -38,6 +39,7 @@ class TextsMemory(DataMemory[ILQLSettings]):
         update["Gradients"] += FLOAT * _learning(costs)
         update["Logits and backward pass"] += (
             _Q_LOGITS * FLOAT * chunk(costs, most, models.device) * costs.vocabulary)
+        update["Logits and backward pass"] += uneven(costs, most, models.device)
         phases = with_allocator(models, self.held(hp), {
             Phase.UPDATING: update, Phase.COMPARING: self.comparing(costs, hp)})
         return {phase: phases[phase] for phase in Phase if phase in phases}

@@ -50,8 +50,7 @@ class Lengths:
         self, count: int, tokens: int, batching: Batching, *, each: int = 1, together: int = 1
     ) -> list[tuple[int, int, int]]:
         """Return rows, width and tokens of completions of the micro-batches of at most ``tokens``
-        that ``count`` of them make, each with ``each`` rows, of all lengths in equal shares; and
-        of the fullest that they make where most are rather long."""
+        that ``count`` of them make, each with ``each`` rows, of all lengths in equal shares."""
         known = self.rows
         chosen = [known[i * len(known) // count] for i in range(count) for _ in range(each)]
         shapes, first = [], 0
@@ -60,10 +59,7 @@ class Lengths:
             part = chosen[first : first + rows]
             shapes.append((rows, width, round(sum(completion for _, completion in part))))
             first += rows
-        fed, completion = known[len(known) // 4]
-        rows = 1 if batching is Batching.SINGLE else max(
-            together, min(count * each, tokens // fed))
-        return [*shapes, (rows, fed, round(rows * completion))]
+        return shapes
 
 
 def of_all_lengths(items: Sequence[T], length: Callable[[T], int]) -> list[T]:
@@ -109,7 +105,7 @@ class ReferencedMemory(DataMemory[S], Generic[S]):
         }
         phases = {phase: alone(models, self.held(hp), parts) for phase, parts in working.items()}
         phases[Phase.UPDATING]["Allocator"] += uneven(
-            costs, max(tokens for *_, tokens in shapes), models.device, learns=not hp.lora_rank)
+            costs, max(tokens for *_, tokens in shapes), models.device)
         return phases
 
     def measured_as(self, phase: Phase) -> Phase:

@@ -33,9 +33,8 @@ _TOKEN_BYTES = 64
 # their sums in double precision; the first three stay until the next token replaces them.
 _CHOOSING, _CHOSEN = 6, 3
 
-# So many logits of a chunk are lost in a heap (measured), where they are larger than what else
-# comes and goes.
-_LOST, _SETTLED = 2, 8 << 20
+# Logits of so many bytes are no larger than what else comes and goes: they find a place.
+_SETTLED = 8 << 20
 
 Parts = dict[str, int]
 
@@ -138,12 +137,14 @@ def with_allocator(
     return phases
 
 
-def uneven(costs: PolicyCosts, tokens: int, device: torch.device, *, learns: bool) -> int:
+def uneven(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
     """Return what a CPU's heap loses in an update on texts of all lengths, whose largest
-    micro-batch has ``tokens`` of completions: the logits of a large vocabulary are its largest
-    tensors by far, small ones settle where they lay, and the next are laid elsewhere."""
-    logits = FLOAT * costs.vocabulary * chunk(costs, tokens, device, learns=learns)
-    return _LOST * max(0, logits - _SETTLED) if device.type == "cpu" else 0
+    micro-batch has ``tokens`` of completions. Logits of a large vocabulary are its largest tensors
+    by far: small ones settle where they lay, and the next are laid elsewhere, when completions are
+    read and when they are learned from."""
+    if device.type != "cpu" or FLOAT * costs.vocabulary * chunk(costs, tokens, device) <= _SETTLED:
+        return 0
+    return 2 * FLOAT * costs.vocabulary * tokens
 
 
 def alone(models: Footprint[S], there: Parts, parts: Parts) -> Parts:

@@ -21,6 +21,7 @@ from workbench.learning.referenced_settings import ReferencedSettings
 from workbench.learning.sums import SumLoss
 from workbench.learning.traces import token_traces
 from workbench.learning.trainer import scheduled
+from workbench.memory_allocator import return_freed_memory
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.forward import read_logprobs
@@ -250,6 +251,10 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
                 max_tokens=settings.micro_batch_tokens, control=_PartOfWork(control, phase, start,
                                                                        len(places)),
                 phase=phase).sum(dim=1))
+            if phase is Phase.REFERENCE:
+                # Texts of all lengths leave pieces of all sizes, which the next cannot use: a heap
+                # would grow to several times what is used.
+                return_freed_memory()
         return torch.cat(found)
 
     def _start_tokens(
