@@ -203,6 +203,8 @@ class Sides:
     """The column of the trace that says what each was marked, the same for all its tokens: its
     place in ``marks``, the best last. Empty: they are not marked."""
     marks: tuple[str, ...] = ()
+    order: str = "in the order drawn"
+    """Which they are, and how they follow one another."""
 
     def title(self, position: int, numbers: Mapping[str, Sequence[float] | Array]) -> str:
         """Return what a completion is called; of a trace with these ``numbers``."""

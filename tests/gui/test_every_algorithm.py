@@ -265,3 +265,15 @@ def test_the_curve_has_as_much_room_as_the_bars_after_a_run_of_ppo(
         QApplication.processEvents()
         beside = view.region if way == "PPO" else view.curve
         assert abs(view.bars.width() - beside.width()) <= 2
+
+
+def test_a_run_that_trains_no_policy_has_no_frontier_and_says_why(
+    qtbot: QtBot, opened_on: Opened
+) -> None:
+    window = opened_on.window
+    window.runs.model.set_ticked(())
+    opened_on.controller.show_run(1 + list(WAYS).index("Reward model"))
+    window.reveal("frontier")
+    empty = window.frontier._pages.empty
+    qtbot.waitUntil(lambda: empty.text().startswith("This run makes a reward model"))
+    assert empty.isVisible()

@@ -94,4 +94,4 @@ TOKENS = TokenView(
         flag=lambda s: ("not known yet" if math.isnan(s.total) else f"score\n{number(s.total)}"),
         gap=lambda s: "", say=_say_line, formula="r(x, y_{≤t})", source=BRADLEY_1952,
         sums=True, of_value_head=False, gained="change"),
-    sides=Sides(("chosen", "rejected"), "score", "pairs"))
+    sides=Sides(("chosen", "rejected"), "score", "pairs", order="held out, where some are"))

@@ -71,6 +71,10 @@ class Picture:
     tracks: tuple[Track, ...]
     best: tuple[BestOf, ...]
     """Of the run on display, or else of another one of the same policy and reward."""
+    trains_policy: bool = True
+    """Whether the run on display does."""
+    complete: int = 0
+    """How many cycles it has."""
 
 
 def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
@@ -85,7 +89,9 @@ def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Pict
     best = next((known for run in found
                  if own and (run.policy, run.reward) == (own.policy, own.reward)
                  and (known := store.best_of(run.id))), [])
-    return Picture(tracks, tuple(best))
+    return Picture(
+        tracks, tuple(best), own is None or algorithm_of_run(own).makes == "policy",
+        own.cycles if own else 0)
 
 
 def bands(tracks: Sequence[Track], x: X) -> list[Band]:

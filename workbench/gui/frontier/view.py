@@ -40,6 +40,8 @@ FrontierEvent = SamplingBestOf | BestOfSampled | SamplingBestOfFailed
 _NO_RUN = ("Press Start: here every cycle is a point, its reward against how far the policy has "
            "moved from the start policy. Tick other runs in Runs to draw them too.")
 _NO_CYCLE = "The first cycle is drawn here when it has ended."
+_NO_POLICY = ("This run makes a reward model and leaves the policy where it is, so that there is "
+              "no reward to hold against a distance. Show a run that trains a policy.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NOTHING: Mapping[Y, str] = {
     "trained": "No cycle of this run has a reward and a KL.",
@@ -170,9 +172,11 @@ class FrontierView(PictureView[Picture]):
         if picture is None or self.run_id is None or not (picture.tracks or picture.best):
             self._pages.say(
                 _NO_RUN if self.run_id is None
+                else _NO_POLICY if picture is not None and not picture.trains_policy
                 else _NO_CYCLE if self.alive and self._reward == "trained"
                 else "" if picture is None
-                else _ENDED if self._reward == "trained" else _NOTHING[self._reward])
+                else _ENDED if self._reward == "trained" and not picture.complete
+                else _NOTHING[self._reward])
             return
         self._pages.make()
         self.plot.show_picture(

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm, Sides
 from workbench.algorithms import algorithm_of_cycle, algorithm_of_run, default_algorithm
-from workbench.formatting import signed
+from workbench.formatting import counted, signed
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.run_view import RunView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
@@ -293,7 +293,7 @@ class TokensView(RunView):
 
     def _say_sides(self, sides: Sides, shown: int) -> None:
         many = len(set(self._groups.values()))
-        there = f"{many:,} {sides.many}, in the order drawn"
+        there = f"{counted(many, sides.many.removesuffix('s'))}, {sides.order}"
         self.controls.count.setText(f"{shown:,} of {there}" if self.filter.filter else there)
 
     def _find_gained(self, record: CompletionRecord) -> float:
