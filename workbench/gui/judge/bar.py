@@ -21,6 +21,7 @@ from workbench.gui.widgets.theme import set_look, themes
 from workbench.store.judged import JudgedSet
 
 _LETTERS = 9  # of a name or a prompt that a field has room for
+_NAME = 13  # likewise of a set's
 _TITLE = 60
 _AROUND = 44  # pixels around what is said of the agreement, and between it and how far one is
 _OTHERWISE = "Show the pairs where the reward scored the other side higher"
@@ -52,6 +53,7 @@ class Bar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.sets = self._combo("judge_set", "Set of pairs", "Which set of pairs is judged")
+        self.sets.setMinimumContentsLength(_NAME)
         self.sets.activated.connect(lambda _: self.set_chosen.emit(self.sets.currentData()))
         self.add = tool_button("Add pairs", "judge_add", "Add pairs",
                                "Put pairs into this set: of two cycles, of one cycle, of the "
