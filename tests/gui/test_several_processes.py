@@ -67,6 +67,7 @@ def test_two_processes_are_started_steered_and_stopped_and_one_goes_on(
     form.set_values({
         "processes": 2, "num_cycles": 5000, "batch_size": 4, "num_mini_batches": 1,
         "response_length": 5, "comparison_prompts": 2}, "test")
+    assert window.trains.sentence.endswith(", seed 0, in 2 processes")
     actions["start"].trigger()
     until(lambda: "Starting 2 processes" in window.note.text())
     assert window.state is State.LOADING

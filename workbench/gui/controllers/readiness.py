@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
@@ -143,7 +144,8 @@ class Readiness(QObject):
             source_name(wanted.policy), pending or models.policy_is_loaded(),
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
             window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()),
-            _inside(window.hyperparameters.data_line.text.text()))
+            _inside(window.hyperparameters.data_line.text.text())) + _by_how_many(
+                window.hyperparameters.form.values())
 
     def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
         """What a run of the store trains. It does not change while the run is on."""
@@ -154,8 +156,14 @@ class Readiness(QObject):
             self._live = run_id, run.name, _what(
                 source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithm_of_run(run), _inside(str(run.data.get("what", ""))))
+                algorithm_of_run(run), _inside(str(run.data.get("what", "")))) + _by_how_many(
+                    self._store.settings_planned(run.id))
         return self._live[1:]
+
+
+def _by_how_many(values: Mapping[str, Any]) -> list[Piece]:
+    number = values.get("processes", 1)
+    return [(f", in {number} processes", "")] if number != 1 else []
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
