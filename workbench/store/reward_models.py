@@ -26,6 +26,13 @@ def folder_of(home: Path, run_id: int, cycle: int) -> Path:
     return home / _FOLDER / f"run-{run_id}-cycle-{cycle}"
 
 
+def made_by(source: str) -> int | None:
+    """Return the number of the run whose reward model a folder is, by its name alone."""
+    folder = Path(source)
+    match = _NAME.fullmatch(folder.name) if folder.parent.name == _FOLDER else None
+    return int(match[1]) if match else None
+
+
 def made_rewards(home: Path) -> list[MadeReward]:
     """Return those that there are, the latest run first."""
     try:
