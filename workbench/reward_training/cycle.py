@@ -49,7 +49,12 @@ from workbench.reward_training.objective import (
 )
 from workbench.reward_training.pairs import RowTable, lead, read_table
 from workbench.reward_training.parts import DRAW, EVALUATE, UPDATE
-from workbench.reward_training.steps import read_scores, read_token_scores, take_steps
+from workbench.reward_training.steps import (
+    read_pairs,
+    read_scores,
+    read_token_scores,
+    take_steps,
+)
 
 _KEPT = 64
 """Pairs of which the tokens are kept."""
@@ -119,7 +124,8 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             self._model = RewardInTraining(
                 of_policy(self.policy, tokenizer), tokenizer, placement,
                 end_token=settings.end_with_eos, lora_rank=settings.lora_rank,
-                gradient_checkpointing=settings.gradient_checkpointing)
+                gradient_checkpointing=settings.gradient_checkpointing,
+                branches=self.policy.branches)
             return
         model, reward = of_reward(self.reward), self.reward
         assert isinstance(reward, RewardModel)
@@ -195,8 +201,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         the rows that have been read already, the first ones."""
         rows = self.table.rows_of(places)
         ends = torch.tensor([float(scores[-1]) for scores in known[: len(rows)]])
-        scores = torch.cat([ends, read_scores(
-            self.model, rows[len(ends):], settings, control, Phase.EVALUATING)])
+        scores = torch.cat([ends, read_pairs(self.model, rows[len(ends):], settings, control)])
         margins = torch.tensor([self.table.margins[p] for p in places])
         losses, _ = bradley_terry_loss(
             scores[0::2], scores[1::2], margin=margins if settings.use_margins else None,

@@ -51,17 +51,18 @@ def take_steps(
             optimizer.zero_grad(set_to_none=True)
             pairs = range(len(margins))[step * settings.batch_size : (step + 1)
                                         * settings.batch_size]
-            for some in micro_batches(rows, pairs, model, settings.micro_batch_tokens):
-                control.step(Phase.UPDATING, step, steps)
-                if not some:  # another rank has more of them
-                    continue
-                both = torch.tensor([2 * p + side for p in some for side in (0, 1)])
-                found = model.scores([rows[i] for i in both])
+            control.step(Phase.UPDATING, step, steps)
+            for within, found in model.score_pairs(
+                    rows[2 * pairs.start : 2 * pairs.stop], settings.micro_batch_tokens):
+                some = torch.tensor([pairs[p] for p in within], dtype=torch.long)
+                both = torch.stack([2 * some, 2 * some + 1], dim=1).flatten()
                 lost, _ = bradley_terry_loss(
                     found[0::2], found[1::2], margin=None if asked is None else asked[some],
                     centering=settings.centering)
-                (lost.sum() / len(pairs)).backward()
+                if lost.requires_grad:  # of a part that another rank has it has none
+                    (lost.sum() / len(pairs)).backward()
                 scores[both], losses[some] = found.detach(), lost.detach()
+                control.step(Phase.UPDATING, step, steps)
             parameters = [p for p in model.parameters() if p.requires_grad]
             ranks.sum_gradients(parameters)
             norm = shorten_gradients(parameters, settings.max_grad_norm or float("inf"))
@@ -77,27 +78,26 @@ def take_steps(
     return scores, losses, norms
 
 
-def micro_batches(
-    rows: Sequence[Row], pairs: Sequence[int], model: RewardInTraining, max_tokens: int
-) -> Iterator[list[int]]:
-    """Split pairs by length so that hardly any padding is computed; return the places of each.
+@torch.no_grad()
+def read_pairs(
+    model: RewardInTraining, rows: Sequence[Row], settings: RewardSettings, control: Control
+) -> Tensor:
+    """Return the scores of the rows of pairs, the two of each in turn, (2n,) on the CPU.
 
-    Where ranks are together, each gets its share, and all as many: some are empty.
-
-    Args:
-        max_tokens: of a micro-batch, padding included; 0 for what suits the device.
+    Raises:
+        Interrupted: ``control`` asked to end.
     """
-    width = {p: max(len(rows[2 * p].ids), len(rows[2 * p + 1].ids)) for p in pairs}
-    pairs = [pairs[i] for i in ranks.share([width[p] for p in pairs])]
-    order = sorted(pairs, key=lambda p: -width[p])
-    widths = [width[p] for p in order for _ in range(2)]
-    cuts = list(cut_by_width(widths, tokens_at_once(max_tokens, model.device), together=2))
-    wanting = ranks.most(len(cuts)) - len(cuts)
-    first = 0
-    for count, _ in cuts:
-        yield order[first // 2 : (first + count) // 2]
-        first += count
-    yield from ([] for _ in range(wanting))
+    scores, done = torch.zeros(len(rows)), 0
+    if not rows:
+        return scores
+    control.step(Phase.EVALUATING, 0, len(rows))
+    for pairs, found in model.score_pairs(rows, settings.micro_batch_tokens):
+        some = torch.tensor(pairs, dtype=torch.long)
+        scores[torch.stack([2 * some, 2 * some + 1], dim=1).flatten()] = found.cpu()
+        done += len(found)
+        control.step(Phase.EVALUATING, done, len(rows))
+    ranks.sum_on_host(scores)
+    return scores
 
 
 @torch.no_grad()
