@@ -275,3 +275,29 @@ def test_a_cycle_can_be_ended_at_every_step(models):
     with pytest.raises(Interrupted):
         judge.run_cycle(1, hp, [0], _Stops(5))
     assert not judge.between_cycles
+
+
+def test_texts_that_begin_alike_share_a_row_and_learn_the_same(models):
+    pairs = [Pair("The tea of the old house by the river was hot and good and " + "very " * (i % 5),
+                  f"good{'!' * i}", "bad" + " so bad" * (i % 3)) for i in range(8)]
+    found = {}
+    for alone in (False, True):
+        judge = make_trainer(pairs, models, architecture="llama")
+        hp = parse(batch_size=8, steps_per_cycle=1, held_out_share=0, learning_rate=1e-3,
+                   lr_scheduler_type="constant")
+        judge.begin(["A"], hp)
+        assert judge.model._branches
+        widths = []
+        trunk = judge.model.hidden_states
+        judge.model.hidden_states = lambda ids, *more, trunk=trunk, widths=widths: (
+            widths.append(tuple(ids.shape)) or trunk(ids, *more))
+        if alone:
+            judge.model._branches = 0
+        metrics = [numbers(result) for result in run(judge, hp)]
+        found[alone] = metrics, weights(judge), sum(a * b for a, b in widths)
+    (metrics, learned, shared_tokens), (theirs, their_weights, tokens) = found[False], found[True]
+    assert shared_tokens < 0.85 * tokens
+    for mine, other in zip(metrics, theirs, strict=True):
+        assert mine == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
+    for name, weight in learned.items():
+        torch.testing.assert_close(weight, their_weights[name], rtol=1e-4, atol=1e-6)
