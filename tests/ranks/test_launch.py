@@ -21,7 +21,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_models(tmp_path_factory.mktemp("models"))
 
 
-def test_what_two_began_one_ends_as_one_would_have_from_the_start(
+def test_what_two_began_three_share_out_and_one_ends_as_one_would_have_from_the_start(
     models: Path, tmp_path: Path
 ) -> None:
     with started(tmp_path / "whole", *train(models, 1, 4)) as process:
@@ -35,14 +35,16 @@ def test_what_two_began_one_ends_as_one_would_have_from_the_start(
         status, said = ends(process)
         assert status == 0, said
         assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
-    with started(home, "resume", "1", "--cycles", "4", "--processes", "1") as process:
-        status, said = ends(process)
-        assert status == 0, said
+    for cycles, words in (("3", ("--processes", "3", "--set", "sharding=shard")),
+                          ("4", ("--processes", "1"))):
+        with started(home, "resume", "1", "--cycles", cycles, *words) as process:
+            status, said = ends(process)
+            assert status == 0, said
     assert_alike(metrics(tmp_path / "whole"), metrics(home))
     store = Store(home)
     try:
         assert [(c.cycle, c.old, c.new) for c in store.changes(1) if c.name == "processes"] == [
-            (3, 2, 1)]
+            (3, 2, 3), (4, 3, 1)]
     finally:
         store.close()
 

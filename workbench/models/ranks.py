@@ -33,7 +33,7 @@ _FOREVER = timedelta(days=365)
 """A paused run waits in a collective. A rank that is gone is found by its connections, which end,
 and one that hangs by its heartbeat (:mod:`workbench.training.heartbeat`)."""
 
-_together = _apart = False
+_together = _apart = _helping = False
 _host_group: Any = None
 
 
@@ -90,6 +90,22 @@ def number() -> int:
 def is_apart() -> bool:
     """Whether this rank does something by itself now, within :func:`guarded`."""
     return _apart
+
+
+@contextlib.contextmanager
+def helping() -> Iterator[None]:
+    """Only help others to what is gathered within: nothing of it is kept here."""
+    global _helping
+    _helping = True
+    try:
+        yield
+    finally:
+        _helping = False
+
+
+def is_helping() -> bool:
+    """Whether this rank does so."""
+    return _helping
 
 
 # -- who does what

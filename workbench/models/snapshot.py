@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.models import ranks
 from workbench.models.policy import VALUE_PARTS, Policy
 from workbench.models.sharding import fill, is_part, whole
 
@@ -100,5 +101,7 @@ def _array(value: Tensor | int) -> np.ndarray:
     if not isinstance(value, Tensor):
         return np.asarray(value)
     value = whole(value.detach())
+    if ranks.is_helping():  # of weights that ranks share out another one makes the snapshot
+        return np.empty(0)
     exact = value.float() if value.is_floating_point() else value
     return exact.cpu().contiguous().numpy()

@@ -71,7 +71,8 @@ def _obey(told: object, models: Models) -> None:
             own = list(arguments)
             if place is not None:
                 own[place] = SharedControl(None)
-            with contextlib.suppress(*ALIKE):
+            kept = ranks.helping() if method == "snapshot" else contextlib.nullcontext()
+            with contextlib.suppress(*ALIKE), kept:
                 getattr(models.trainer, method)(*own)
         case _:
             raise RuntimeError(f"told to do what is not known: {told!r}")
