@@ -89,6 +89,36 @@ def test_its_cards_turn_as_the_person_gets_on(
     assert dialog.ok.isEnabled()
 
 
+def test_whose_pairs_are_used_up_by_ties_is_written_more(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    dialog, judge = tour(opened), opened.window.judge
+    go_on(qtbot, dialog)
+    assert "do not count towards the ten" in dialog.sentence.text()
+    assert not dialog.ok.isVisible()  # they are being written
+    [asked] = [c for c in opened.sent if isinstance(c, do.Try)]
+    found = store.judgements.set("Feedback tour")
+    assert found is not None
+    store.judgements.add(found.id, [
+        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(3)
+    ]).result()
+    judge.load_now()
+    opened.controller.handle([ev.TryFinished(asked.id, False)])
+    assert not dialog.ok.isVisible()  # pairs are left
+    for said in ("tie", "both_bad", "left"):
+        judge.answer(said)
+    assert dialog.said.text() == (
+        f"1 of {PAIRS} marked. No pair is left: have the policy write more.")
+    assert dialog.ok.text() == "Write more pairs"
+    assert dialog.ok.isVisible()
+    assert dialog.ok.isEnabled()
+    go_on(qtbot, dialog)
+    assert len([c for c in opened.sent if isinstance(c, do.Try)]) == 2
+    assert dialog.said.text() == f"1 of {PAIRS} marked. The policy writes the pairs …"
+    assert not dialog.ok.isVisible()
+
+
 def test_who_stops_the_reward_makes_it_again(opened: Opened, store: Store) -> None:
     ready(opened)
     dialog, run = tour(opened), fill(store)

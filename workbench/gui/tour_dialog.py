@@ -16,12 +16,14 @@ _WIDTH, _GAP, _BELOW = 296, 8, 120  # pixels: of itself, beside it, and above it
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A card: what it says, and what its button does; no ``button``: it goes on by itself."""
+    """A card: what it says, and what its button does; no ``button``: it goes on by itself.
+    ``later``: the button is there only once it is offered."""
 
     title: str
     text: str
     button: str = ""
     tip: str = ""
+    later: bool = False
 
 
 STEPS = (
@@ -32,7 +34,9 @@ STEPS = (
          "Write the pairs", "Have the policy complete prompts twice each"),
     Step("Say which one is better",
          "Choose a taste and stay with it: the shorter text, say, or the friendlier one. Press 1 "
-         "for the left text, 2 for the right one, Z to take the last one back."),
+         "for the left text, 2 for the right one, Z to take the last one back. Ties and Both bad "
+         "do not count towards the ten: they do not say which one is better.",
+         "Write more pairs", "Have the policy complete more prompts twice each", later=True),
     Step("Make a reward of it",
          "Your ten choices become a reward: a model that scores any text as you would. It is "
          "trained in less than a minute with the bundled policy.",
@@ -93,9 +97,13 @@ class TourDialog(Dialog):
         self.ok.setText(without_mnemonic(card.button or "Go on"))
         self.ok.setAccessibleName(card.button or "Go on")
         describe(self.ok, card.tip)
-        self.ok.setVisible(bool(card.button))
+        self.offer(bool(card.button) and not card.later)
         self.allow("")
         self.fit()
+
+    def offer(self, offered: bool) -> None:
+        """Show the button of the step, or hide it."""
+        self.ok.setVisible(offered)
 
     def say(self, said: str) -> None:
         """Say how things stand."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.formatting import percent
+from workbench.gui.judge.queue import UNMARKED
 from workbench.gui.tour_dialog import STEPS, TourDialog
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -37,6 +38,7 @@ class FeedbackTour(QObject):
         self._run: int | None = None
         window.actions_.on("feedback_tour", self.begin)
         window.judge.marked.connect(self._marked)
+        window.judge.adding.changed.connect(self._marked)
 
     @property
     def dialog(self) -> TourDialog | None:
@@ -69,6 +71,9 @@ class FeedbackTour(QObject):
             window.activateWindow()  # the keys are for the pairs
             window.reveal("judge")
             self._marked()
+        elif dialog.step == _MARK:
+            window.judge.adding.add_fresh()
+            window.activateWindow()
         elif dialog.step == _MAKE:
             self._reward_making.ask()
         elif dialog.step == _LEARN:
@@ -95,13 +100,19 @@ class FeedbackTour(QObject):
         dialog = self._dialog
         if dialog is None or dialog.step not in (_MARK, _MAKE):
             return
-        done = self._window.judge.queue.preferred
-        if done >= PAIRS:
+        queue, writes = self._window.judge.queue, bool(self._window.judge.adding.busy)
+        if (done := queue.preferred) >= PAIRS:
             self._turn(_MAKE)
         elif dialog.step == _MARK:
+            none_left = not queue.count(UNMARKED)
+            said = [f"{done} of {PAIRS} marked."] if queue.entries else []
+            if none_left:
+                said.append("The policy writes the pairs …" if writes else
+                            "No pair is left: have the policy write more.")
             dialog.show_progress(done, PAIRS)
-            dialog.say(f"{done} of {PAIRS} marked." if self._window.judge.queue.entries
-                       else "The policy writes the pairs …")
+            dialog.offer(none_left and not writes)
+            dialog.say(" ".join(said))
+            self.state_changed(self._window.state)
 
     def state_changed(self, state: State) -> None:
         """Take note of what can be asked for."""
@@ -112,6 +123,8 @@ class FeedbackTour(QObject):
             _WAIT if state in (State.IDLE, State.LOADING) else _BUSY)
         if state is State.IDLE and needs_models:
             why = "Load the models first: press Load in Models."
+        if self._dialog.step == _MARK:
+            why = self._window.judge.adding.why_not_fresh()
         self._dialog.allow(why)
 
     def run_started(self, event: ev.RunStarted) -> None:
