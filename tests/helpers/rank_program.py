@@ -59,6 +59,7 @@ def run(
             result = trainer.run_cycle(cycle, hp, compared, control)
             found.append({name: x for name, x in result.metrics.items()
                           if not name.startswith(("seconds", "tokens_per_second"))})
+            trainer.restore(*trainer.snapshot())
             texts += [written.text for written in result.comparison]
             sums += [float(numbers.sum()) for trace in result.traces
                      for numbers in trace.numbers.values()]

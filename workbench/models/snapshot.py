@@ -22,7 +22,8 @@ def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.nd
     arrays = {}
     for name, parameter in _trained(policy):
         arrays[f"weights/{name}"] = _array(parameter)
-        for key, value in optimizer.state.get(parameter, {}).items():
+        # In one order everywhere: ranks that share out weights gather each together.
+        for key, value in sorted(optimizer.state.get(parameter, {}).items()):
             arrays[f"optimizer/{key}/{name}"] = _array(value)
     return arrays
 
@@ -47,7 +48,7 @@ def put_back(
     if {name for name, _ in trained} != there:
         raise ValueError("the checkpoint belongs to another model")
     # Each optimiser names its state in its own way.
-    keys = {k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")}
+    keys = sorted({k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")})
     for name, parameter in trained:
         fill(parameter, torch.from_numpy(arrays[f"weights/{name}"]))
         state: dict[str, Any] = {}
