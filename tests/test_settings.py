@@ -41,3 +41,10 @@ def test_changes_make_settings_of_the_same_kind():
     changed = Renamed().with_changes({"own_coef": "0.75"})
     assert type(changed) is Renamed
     assert changed.differences(Renamed()) == {"own_coef": (0.75, 0.5)}
+
+
+def test_there_are_no_more_processes_than_rows_to_share_out():
+    with pytest.raises(HyperparameterError, match="at most the batch size, 16"):
+        Hyperparameters.parse({"processes": 17, "batch_size": 16, "num_mini_batches": 1})
+    fits = Hyperparameters.parse({"processes": 16, "batch_size": 16, "num_mini_batches": 1})
+    assert fits.processes == 16

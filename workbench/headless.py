@@ -451,7 +451,8 @@ def _follow(
                     tell(lost)
                 if outcome != "finished" and stopped:
                     more(way_on(run_id, settings))
-                return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
+                return {"finished": 0, "failed": FAILED, "interrupted": FAILED}.get(
+                    outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
 

@@ -316,6 +316,10 @@ class Settings(BaseModel):
             return {"held_out_prompts":
                     "Held-out prompts (held_out_prompts) must be a whole number of prompts, or a "
                     f"share of them below 1, not {self.held_out_prompts:g}."}
+        if self.processes > self.batch_size:
+            return {"processes":
+                    f"Processes (processes) must be at most the batch size, {self.batch_size}: "
+                    "they share out its rows."}
         return {}
 
     def with_changes(self, changes: Mapping[str, object]) -> Self:

@@ -32,7 +32,8 @@ def run_together(program: Path, arguments: Sequence[str], number: int) -> None:
             [sys.executable, str(program), *arguments], text=True, stderr=subprocess.PIPE,
             env=environment() | {
                 # Sets of texts are gone through in another order in each.
-                "PYTHONHASHSEED": str(rank), "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(number),
+                "PYTHONHASHSEED": str(rank), "RANK": str(rank), "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(number),
                 "LOCAL_WORLD_SIZE": str(number), "TORCHELASTIC_RUN_ID": "test",
                 "PPO_WORKBENCH_MEETING": folder}) for rank in range(number)]
         try:

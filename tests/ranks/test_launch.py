@@ -76,6 +76,7 @@ def test_a_process_that_is_killed_ends_all_and_is_named_and_three_go_on(
         status, said = ends(process)
         assert status == 1
         assert "Process 2 of 2 is gone: it was killed" in said
+        assert "Interrupted after" in said
         assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
     done = max(metrics(tmp_path))
     with started(tmp_path, "resume", "1", "--cycles", str(done + 2), "--processes", "3") as process:

@@ -9,6 +9,7 @@ import pytest
 from helpers.client import Client
 from helpers.patience import SECONDS
 
+from workbench.health import Finding
 from workbench.ppo.hyperparameters import parse
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -182,6 +183,7 @@ def test_an_unknown_command_is_refused(ready: Client, watcher: Watcher) -> None:
     do.SetHyperparameters({"kl_coef": 0.1, "num_cycles": 3, "whiten_rewards": True}, "health"),
     do.Pause(), ev.StateChanged(State.PAUSED, "After cycle 1"),
     ev.Progress(1, 2, 3, ev.Phase.UPDATING, 4, 5),
+    ev.HealthChecked(1, 2, (Finding("kl", "serious", "Too far."),), "KL"),
     ev.HyperparametersApplied(1, 2, (ev.Change("kl_coef", 0.05, 0.1),), parse({}).model_dump()),
 ], ids=lambda m: type(m).__name__)
 def test_messages_come_back_as_they_were(message: object) -> None:

@@ -395,13 +395,14 @@ class RunFinished:
 class RunFailed:
     """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report;
     ``retry`` holds the changes to resume it with when memory ran out; ``unexpected`` is as in
-    :class:`LoadingFailed`."""
+    :class:`LoadingFailed`; ``resumable``: it can go on just as it is."""
 
     run_id: int
     sentence: str
     details: str = ""
     retry: Mapping[str, Value] = field(default_factory=dict)
     unexpected: bool = False
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,8 +217,10 @@ class Runner:
                 self._emit(not_finite(self._store, run, error))
             if not (out_of_memory := is_out_of_memory(error)):
                 self._emit(ev.RunFailed(
-                    run.id, sentence, details, unexpected=not is_expected(error)))
-                self.finish("failed", sentence)
+                    run.id, sentence, details, unexpected=not is_expected(error),
+                    resumable=isinstance(error, RankError)))
+                # One whose process is gone has not failed by itself: it can go on as it is.
+                self.finish("interrupted" if isinstance(error, RankError) else "failed", sentence)
         if out_of_memory:  # only now is what the error held on to free
             self._out_of_memory(
                 run, trainer, details, intact=run.cycle == cycle and trainer.between_cycles)

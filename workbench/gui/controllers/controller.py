@@ -378,7 +378,7 @@ class Controller(QObject):
 
     def _run_failed(self, event: ev.RunFailed) -> None:
         log.error(in_full(event))
-        if self.health.offer(event):
+        if event.resumable or self.health.offer(event):
             return
         dialog = ErrorDialog(event.sentence, event.details, self._window)
         if event.retry:

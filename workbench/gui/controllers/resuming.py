@@ -90,14 +90,16 @@ class Resuming(QObject):
         if run is None or run.status not in ("interrupted", "stopped"):
             return
         planned = planned_cycles(self._store, run)
-        gone = ": the process that trained it is gone" if run.status == "interrupted" else ""
+        gone = ": the process that trained it is gone" if (
+            run.status == "interrupted" and not run.note) else ""
         there = self._store.checkpoints.all(run.id)
         lost = lost_cycles(self._store, run)
         begins = f" {lost}".rstrip() if there else (
             " It has no checkpoint: Resume begins it from the start.")
         if run.cycles < planned:
             self._window.toast.show_offer(
-                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}.{begins}",
+                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}."
+                f"{f' {run.note}' if run.status == 'interrupted' and run.note else ''}{begins}",
                 "Resume", "Go on with this run from its last checkpoint" if there else
                 "Begin this run again from the start", lambda: self.resume(run.id))
 

@@ -547,7 +547,9 @@ class HyperparametersDock(QWidget):
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
         elif self._resumes:
-            text = f"Start uses these settings; Resume goes on with those of {self._resumes}."
+            several = "processes" in pending or self.form.values().get("processes", 1) != 1
+            text = f"Start uses these settings; Resume goes on with those of {self._resumes}" + (
+                ", in as many processes as stand here." if several else ".")
             role = "warning" if pending else "muted"
         elif pending:
             differ = "differ" if len(pending) > 1 else "differs"
