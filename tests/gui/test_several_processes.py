@@ -111,3 +111,21 @@ def test_what_the_processes_cannot_do_is_said(
     assert str(tmp_path / "p") in window.toast.text
     qtbot.waitUntil(lambda: window.state is State.READY)
     assert not computing()
+
+
+def test_a_process_that_is_killed_is_named_and_resume_offered(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window = opened.window
+    window.hyperparameters.form.set_values({
+        "processes": 2, "num_cycles": 5000, "batch_size": 4, "num_mini_batches": 1,
+        "response_length": 5, "comparison_prompts": 2}, "test")
+    window.actions_["start"].trigger()
+    qtbot.waitUntil(lambda: window.state is State.RUNNING)
+    qtbot.waitUntil(lambda: store.run(1) is not None and store.run(1).cycles >= 2)
+    next(p for p in computing() if p.environ()["RANK"] == "1").kill()
+    qtbot.waitUntil(lambda: window.toast.action_button.isVisible())
+    assert "Process 2 of 2 is gone" in window.toast.text
+    assert window.toast.action_button.text() == "Resume"
+    assert store.run(1).status == "interrupted"
+    assert opened.controller.readiness.stopped.id == 1
