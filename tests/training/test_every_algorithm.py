@@ -68,6 +68,12 @@ def test_a_run_that_was_broken_off_goes_on_bit_for_bit(store, folders, way, sett
 
 
 @EVERY
+def test_no_cycle_after_the_last_is_told_of(ready, way):
+    finish(ready, start_of(way, num_cycles=2))
+    assert max(event.cycle for event in ready.of(ev.Progress)) == 2
+
+
+@EVERY
 def test_a_change_is_in_use_from_the_next_cycle_and_replayed(ready, store, way):
     specs = find_algorithm(WAYS[way][0]).settings.specs()
     price = next(name for name in ("beta", "kl_coef", "centering") if name in specs)

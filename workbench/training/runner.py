@@ -144,10 +144,11 @@ class Runner:
         self._phase = phase
         self._attend()
         self._go_on_or_end()
-        if self.run is not None:
+        if (run := self.run) is not None:
+            # After the last cycle what it has made is written: no further cycle begins.
+            further = run.compared_start and run.cycle < run.hp.num_cycles
             self._emit(ev.Progress(
-                self.run.id, self.run.cycle + self.run.compared_start,
-                self.run.hp.num_cycles, phase, done, total))
+                run.id, run.cycle + further, run.hp.num_cycles, phase, done, total))
 
     def tell(self, part: str, numbers: Mapping[str, float]) -> None:
         """Serve as the :class:`~workbench.models.control.CycleControl` of a cycle."""
