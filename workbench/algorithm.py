@@ -431,6 +431,9 @@ class Algorithm:
     """What is trained, and exported. Where it is no policy, the policy stays as it is: there is no
     completion before and after, nothing to compare with ways that train one, and no fork into one
     of those."""
+    most_at_first: Mapping[str, float] = field(default_factory=dict)
+    """What settings are at most where the reward was made just now: nothing that the policy brings
+    along foresees it."""
     batch: Callable[[Mapping[str, Any]], str] = lambda settings: (
         f"{settings['batch_size']} completions")
     """What a cycle with these settings learns from, in a few words."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.person import Person
 from helpers.play import play, until
-from helpers.window import Opened, bare_controls, fill, ready, unexplained
+from helpers.window import DEFAULTS, Opened, bare_controls, fill, ready, unexplained
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
@@ -16,6 +16,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.controllers.feedback_tour import PAIRS
 from workbench.gui.tour_dialog import STEPS, TourDialog
 from workbench.store.judged import PairToJudge, Side
+from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -129,6 +130,24 @@ def test_who_stops_the_reward_makes_it_again(opened: Opened, store: Store) -> No
     assert "make it again" in dialog.said.text()
 
 
+def test_its_last_card_says_what_unlikely_words_mean_where_health_spoke_of_them(
+    opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    dialog = tour(opened)
+    for spoke in (False, True):
+        dialog.show_step(4)
+        run = fill(store)
+        if spoke:
+            store.record_health(run, [HealthRecord(2, "unlikely", "warning", "Many.")]).result()
+        opened.controller.handle([
+            ev.RunStarted(run, "Run", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING),
+            ev.RunFinished(run, "finished", 3), ev.StateChanged(State.FINISHED)])
+        assert dialog.heading.text() == TITLES[6]
+        assert ("words that the start policy would hardly ever write"
+                in dialog.said.text()) == spoke
+
+
 @pytest.mark.slow
 def test_it_leads_from_ten_marks_to_before_and_after(
     qapp: QApplication, qtbot: QtBot, home: Path
@@ -155,6 +174,7 @@ def test_it_leads_from_ten_marks_to_before_and_after(
         go_on(qtbot, dialog)
         await until(lambda: dialog.heading.text() == TITLES[6])
         assert "run-1-cycle-" in workbench.store.run(2).reward  # the one that was made
+        assert workbench.store.run(2).hyperparameters["vf_coef"] == 0.1
         assert not window.completions.visibleRegion().isEmpty()
         go_on(qtbot, dialog)
         assert tour.dialog is None

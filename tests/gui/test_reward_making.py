@@ -175,6 +175,24 @@ def test_without_a_run_that_could_go_on_one_is_started_with_it(
     assert start.hyperparameters.model_dump().get("num_mini_batches")  # it learns by PPO
 
 
+def test_the_tour_starts_with_the_value_coefficient_that_a_new_value_head_needs(
+    qtbot: QtBot, opened: Opened, judge: JudgeView, store: Store, tmp_path: Path
+) -> None:
+    judge.answer("right")
+    make(qtbot, opened, store, tmp_path)
+    opened.window.actions_["feedback_tour"].trigger()
+    dialog = opened.controller.tour.dialog
+    assert dialog is not None
+    dialog.show_step(4)
+    opened.sent.clear()
+    assert opened.window.hyperparameters.form.values()["vf_coef"] == 4
+    qtbot.mouseClick(dialog.ok, Qt.MouseButton.LeftButton)
+    ready(opened)
+    [start] = starts(opened)
+    assert start.hyperparameters.model_dump()["vf_coef"] == 0.1
+    dialog.close()
+
+
 def test_what_is_refused_is_no_longer_being_made(
     qtbot: QtBot, opened: Opened, judge: JudgeView
 ) -> None:

@@ -125,6 +125,7 @@ _WITH_VALUES = Algorithm(
         Figure("distinct", "objective/distinct"),
     ),
     guide=GUIDE,
+    most_at_first={"vf_coef": 0.1},
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,
 )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAIRS = 10
 """So many are marked."""
+_UNLIKELY = ("Health spoke of Unlikely words: the policy came to use many words that the start "
+             "policy would hardly ever write, so read whether its texts still make sense.")
 _SET = "Feedback tour"
 _BEGIN, _MARK, _MAKE, _MADE, _LEARN, _WATCH, _COMPARE = range(len(STEPS))
 _WAIT = "Models are being loaded; wait a moment."
@@ -77,7 +79,7 @@ class FeedbackTour(QObject):
         elif dialog.step == _MAKE:
             self._reward_making.ask()
         elif dialog.step == _LEARN:
-            self._reward_making.start()
+            self._reward_making.start(lowers=True)
         elif dialog.step == _COMPARE:
             dialog.close()
 
@@ -151,6 +153,7 @@ class FeedbackTour(QObject):
             self._turn(_LEARN, f"It agrees with {percent(agreement(self._store, event.run_id))} of "
                        "your choices.")
         elif self._dialog.step == _WATCH and event.run_id == self._run and event.cycles:
-            self._turn(_COMPARE)
+            spoke = any(found.rule == "unlikely" for found in self._store.health(event.run_id))
+            self._turn(_COMPARE, _UNLIKELY if spoke else "")
             self._window.reveal("completions")
             self._window.completions.choose(0, event.cycles)

@@ -218,9 +218,9 @@ class RewardMaking(QObject):
         self._window.judge.making.done()
         self._resuming.go_on(run.name, command)
 
-    def start(self) -> None:
+    def start(self, *, lowers: bool = False) -> None:
         """Begin a new run with the reward, by what stands in Hyperparameters where that learns from
-        a reward."""
+        a reward; ``lowers``: settings that are too high for a reward made just now are lowered."""
         if not self._folder:
             self._window.toast.show_message("info", _NONE)
             return
@@ -232,6 +232,11 @@ class RewardMaking(QObject):
         settings = window.hyperparameters
         if settings.algorithm.learns_from or settings.algorithm.makes != "policy":
             settings.choose_algorithm(default_algorithm())
+        if lowers:
+            now = settings.form.values()
+            settings.form.set_values(
+                {name: most for name, most in settings.algorithm.most_at_first.items()
+                 if float(now[name]) > most}, "what suits a reward made just now")
         window.judge.making.done()
         self._run_control.start()
 
