@@ -223,6 +223,22 @@ def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
     play(qapp, tmp_path / "home", scenario)
 
 
+def test_where_no_data_is_held_out_there_is_no_part_for_it(opened):
+    ready(opened)
+    reward = algorithm_named("reward", {})
+    for changes, there in (({}, True), ({"held_out_share": 0.0}, False),
+                           ({"held_out_share": 0.0, "held_out_prompts": 2.0}, True)):
+        opened.window.strip.show_run(7, reward, reward.settings().model_dump() | changes)
+        parts = {b.part.name: b for b in opened.window.strip.buttons}
+        assert parts["evaluate"].isHidden() != there
+        assert not parts["update"].isHidden()
+        opened.window.strip.set_state(State.RUNNING)
+        opened.window.strip.report(ev.PartReported(7, 1, "draw", {}, True))
+        opened.window.strip.report(ev.PartReported(7, 1, "update", {}, True))
+        live = [b.part.name for b in opened.window.strip.buttons if b.live]
+        assert live == (["evaluate"] if there else ["compare"])
+
+
 def test_an_algorithm_without_parts_of_its_own_has_those_of_all(opened):
     opened.window.strip.show_run(None, algorithm_named("another", {}))
     assert shown(opened) == [t for t in TITLES if t != "Estimate"]

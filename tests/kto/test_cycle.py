@@ -264,7 +264,7 @@ def test_all_of_one_kind_is_refused_in_a_sentence():
 def test_what_cannot_be_learned_from_is_counted():
     kto = make_kto([*ragged(4), marked("A", "", 1.0, ended=False), marked("A", "x" * 70, 1.0)])
     kto.begin(["A"], parse(held_out_share=0))
-    assert kto.remark() == ("4 completions to learn from, 0 held out (held_out_share is 0); left "
+    assert kto.remark() == ("4 completions to learn from, 0 held out (Held-out share is 0); left "
                             "out: 1 empty, 1 longer than the policy's 64 tokens.")
     kto.learn_from([])
     with pytest.raises(PromptError, match="no scored completions to learn from"):

@@ -88,7 +88,7 @@ def test_a_file_of_labels(
     said = capsys.readouterr()
     assert 'Line 5 has no number under "label", nor good or bad.' in said.err
     assert "mine.jsonl: 5 scored completions, 1 left out: 1 without a score." in said.err
-    assert "5 completions to learn from, 0 held out (held_out_share is 0)." in said.err
+    assert "5 completions to learn from, 0 held out (Held-out share is 0)." in said.err
     store = Store(home)
     data = store.run_data(1)
     assert data is not None

@@ -9,6 +9,7 @@ import torch
 from helpers.reward_training import bradley_terry, make_trainer, parse, ragged
 
 from workbench.models.control import Interrupted, Unattended
+from workbench.models.phases import Phase
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PromptError
 from workbench.records import Pair
@@ -230,6 +231,22 @@ def test_pairs_of_one_prompt_are_on_one_side_and_held_out_prompts_are_not_learne
     apart = judge.prompts[judge.held_out[0]].text
     assert apart in asked(judge.table.held_out)
     assert apart not in asked(judge.table.training)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_held_out_pairs_are_told_of_only_where_there_are_some(models, share):
+    judge, hp = make_trainer(ragged(), models), parse(held_out_share=share)
+    judge.begin(["A"], hp)
+    phases = set()
+
+    class Watching(Unattended):
+        def step(self, phase, done, total):
+            phases.add(phase)
+
+    judge.run_cycle(1, hp, [0], Watching())
+    assert (Phase.EVALUATING in phases) == bool(share)
+    label = hp.specs()["held_out_share"].label
+    assert (f"0 held out ({label} is 0)" in judge.remark()) == (not share)
 
 
 def test_long_texts_are_read_from_their_end(models):

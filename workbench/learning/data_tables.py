@@ -103,15 +103,16 @@ def split_by_prompt(
 
 
 def remark(
-    noun: str, training: int, held_out: int | None, left_out: Counter[str], share: float = 0.0
+    noun: str, training: int, held_out: int | None, left_out: Counter[str], share: float = 0.0,
+    setting: str = "Held-out share",
 ) -> str:
     """Say in a sentence what is learned from and what is not; ``held_out`` is None where nothing
-    ever is, and ``share`` of the prompts were to be."""
+    ever is, and ``share`` of the prompts were to be, as the setting of this label asks."""
     said = f"{counted(training, noun)} to learn from" + (
         "" if held_out is None else f", {held_out:,} held out")
     if held_out == 0:
         said += (f" (there are too few prompts to hold out {percent(share)} of them)" if share else
-                 " (held_out_share is 0)")
+                 f" ({setting} is 0)")
     return f"{said}; left out: {listed(left_out)}." if left_out else f"{said}."
 
 

@@ -36,6 +36,8 @@ DRAW = Part(
 EVALUATE = Part(
     "evaluate", "Held out", 0,
     "The policy reads data of prompts that it never learns from.", "metrics")
+HOLDING_OUT = ("held_out_share", "held_out_prompts")
+"""The settings that hold data out: where none does, a cycle has no :data:`EVALUATE`."""
 COMPARE = Part(
     "compare", "Compare", 0,
     "The updated policy completes the compared prompts, so that one sees what it has learned.",

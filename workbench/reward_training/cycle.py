@@ -176,8 +176,9 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             control.part_done(UPDATE.name, lambda: Draft((), self._traces(kept)))
         places = table.held_out[: settings.eval_pairs] if (
             cycle % settings.held_out_every == 0) else []
+        phase = Phase.EVALUATING if table.held_out else Phase.READING
         found = read_token_scores(
-            self.model, table.rows_of(kept), settings, control, Phase.EVALUATING) if kept else []
+            self.model, table.rows_of(kept), settings, control, phase) if kept else []
         traces = self._traces(kept, found)
         if places:
             metrics |= self._evaluate(cycle, places, found if table.held_out else [], settings,

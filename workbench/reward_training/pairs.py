@@ -46,7 +46,7 @@ class RowTable:
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
         said = remark("pair", len(self.training), len(self.held_out), self.left_out,
-                      self.share)
+                      self.share, "Held-out pairs")
         if not self.cut:
             return said
         are = "is" if self.cut == 1 else "are"

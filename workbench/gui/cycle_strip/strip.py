@@ -21,7 +21,7 @@ from workbench.gui.cycle_strip.part_button import PartButton
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.theme import themes
-from workbench.learning.parts import WRITE
+from workbench.learning.parts import EVALUATE, HOLDING_OUT, WRITE
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
@@ -184,14 +184,21 @@ class CycleStrip(QWidget):
         """Return the part that is on, or after which the run is held."""
         if self._within:
             return self._within
-        left = [b.part.name for b in self.buttons if b.part.name not in self._done]
+        left = [b.part.name for b in self.buttons
+                if b.part.name not in self._done and not self._left_out(b.part)]
         began = bool(self._done or self._steps[1] or self._metrics)
         return left[0] if left and began and self._state in ALIVE else ""
+
+    def _left_out(self, part: Part) -> bool:
+        """Return whether the run's cycles have no such part: it holds no data out."""
+        return part.name == EVALUATE.name and bool(self._settings) and not any(
+            self._settings.get(name) for name in HOLDING_OUT)
 
     def _draw(self) -> None:
         live = self._live()
         for button in self.buttons:
             name = button.part.name
+            button.setHidden(self._left_out(button.part))
             button.show_part(
                 live=name == live, done=name in self._done, steps=self._steps,
                 metrics=self._metrics.get(name, {}), settings=self._settings)
