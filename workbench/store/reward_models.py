@@ -44,6 +44,11 @@ def made_rewards(home: Path) -> list[MadeReward]:
     return sorted(found, key=lambda made: (-made.run_id, -made.cycle))
 
 
+def called(run_id: int) -> str:
+    """Return what to call the reward model that a run has made."""
+    return f"reward model of run {run_id}"
+
+
 def titles(made: list[MadeReward], names: Mapping[int, str]) -> dict[str, str]:
     """Return the folders of reward models by what they are called.
 
@@ -52,11 +57,7 @@ def titles(made: list[MadeReward], names: Mapping[int, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for each in made:
-        title = f"{names.get(each.run_id, f'Run {each.run_id} (deleted)')}'s reward model"
-        if title in found:
-            title = f"{title} after cycle {each.cycle}"
-        if title not in found:  # two runs of one name
-            found[title] = str(each.folder)
-        else:
-            found[f"{title} (run {each.run_id})"] = str(each.folder)
+        name = names.get(each.run_id, "deleted")
+        title = called(each.run_id) + ("" if name == f"Run {each.run_id}" else f" ({name})")
+        found[f"{title} after cycle {each.cycle}" if title in found else title] = str(each.folder)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.known_models import known_policy
 from workbench.store.records import RunRecord
-from workbench.store.reward_models import made_by
+from workbench.store.reward_models import called, made_by
 from workbench.training.reward_parts import RewardPart, base_name, describe, part_names
 
 _BUNDLED = {str(BUNDLED_POLICY): "bundled policy", str(BUNDLED_REWARD): "bundled reward"}
@@ -18,7 +18,7 @@ def source_name(source: str) -> str:
     """Return what to call a policy, or a part of a reward, that comes from a folder, a hub name or
     a file."""
     if (run := made_by(source)) is not None:
-        return f"reward model of run {run}"
+        return called(run)
     known = known_policy(source)
     return _BUNDLED.get(source) or (known.title if known else base_name(source))
 

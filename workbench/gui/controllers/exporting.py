@@ -15,7 +15,7 @@ from workbench.gui.widgets.controls import label, named, push_button
 from workbench.gui.widgets.dialog import Dialog, choose_file
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.store.folders import why_not_writable
-from workbench.store.reward_models import made_rewards, titles
+from workbench.store.reward_models import called, made_rewards, titles
 from workbench.training.commands import Command, ExportRun
 from workbench.training.events import Exported, RewardModelMade
 
@@ -86,7 +86,7 @@ class Exporting(QObject):
             self._window.toast.show_message("warning", made.note)
             return
         self._window.toast.show_offer(
-            f"{made.name}'s reward model is among the rewards in Models now"
+            f"The {called(made.run_id)} is among the rewards in Models now"
             f"{'. ' + made.note if made.note else '.'}",
             "Load it", "Let it be the reward, for the next run to learn from",
             lambda: self._load(made.folder), level="info")
