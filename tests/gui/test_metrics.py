@@ -298,9 +298,24 @@ def test_nothing_to_explain_is_no_warning(qtbot):
     assert gaps.text() == "No explained variance in cycle 9 and 1 other cycle"
     assert gaps.property("role") == "muted"
     assert "nothing to explain" in gaps.toolTip()
+    gaps.show_gaps([], none=True)
+    assert gaps.text() == find_metric("val/explained_variance").absent
+    assert not gaps.isHidden()
+    lost.show_gaps([], none=True)
+    assert lost.isHidden()  # there is no reason to tell
     lost.show_gaps([3, 8, 9])
     assert lost.text() == "⚠ value loss was not a number in cycle 9 and 2 other cycles"
     assert lost.property("role") == "warning"
+
+
+def test_a_plot_that_stays_empty_says_why(view):
+    name = "val/explained_variance"
+    view.choose_plots([name])
+    for data in (metrics(3, (name, "lr")), metrics(3, ("lr",))):
+        view.show_run(1, data, [])
+        view.repaint_now()
+        said = [w.text() for w in view.findChildren(GapWarning) if not w.isHidden()]
+        assert said == ([] if name in data else [find_metric(name).absent])
 
 
 @pytest.mark.parametrize("log", [False, True])

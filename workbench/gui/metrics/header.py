@@ -259,9 +259,13 @@ class GapWarning(QElidingLabel):
         self.setAccessibleName(f"{'Note on' if about.absent else 'Warning about'} {about.label}")
         self.hide()
 
-    def show_gaps(self, gaps: Sequence[int]) -> None:
-        """Show itself where there are any."""
-        self.setVisible(bool(gaps))
+    def show_gaps(self, gaps: Sequence[int], *, none: bool = False) -> None:
+        """Show itself where there are any, or where there is no number at all (``none``) and that
+        has a reason."""
+        self.setVisible(bool(gaps) or (none and bool(self._about.absent)))
+        if none and not gaps:
+            self.setText(self._about.absent)
+            self.setToolTip(plain_tip(self._about.absent))
         if gaps:
             others = len(gaps) - 1
             more = f" and {others:,} other cycle{'s' if others > 1 else ''}" if others else ""

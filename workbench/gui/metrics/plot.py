@@ -103,7 +103,7 @@ class MetricPlot(QFrame):
         if not self._is_due(run, others, (run.run_id, run.name, *colours, x_axis, log, raw)):
             self.marks.draw(run, x_axis)
             self._curves.draw_ends(run, x_axis, self._scale)
-            self._gaps.show_gaps(self._curves.curves[0].gaps)
+            self._show_gaps()
             return
         own = [run.curves[name].values for name in self.names if name in run.curves]
         self._scale = (Scale.log_for(np.concatenate([*own, *(t.values for t in others), [0.0]]))
@@ -119,8 +119,12 @@ class MetricPlot(QFrame):
         self._value_axis.set_scale(self._scale)
         self._curves.draw(run, x_axis, self._scale, raw)
         self.marks.draw(run, x_axis)
-        self._gaps.show_gaps(self._curves.curves[0].gaps)
+        self._show_gaps()
         self.fit()
+
+    def _show_gaps(self) -> None:
+        curve = self._curves.curves[0]
+        self._gaps.show_gaps(curve.gaps, none=not len(curve))
 
     def _is_due(self, run: RunData, others: Sequence[Curve], asked: tuple[object, ...]) -> bool:
         """Whether the curves look otherwise than they were drawn last. What came since may be too
