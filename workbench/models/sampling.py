@@ -20,6 +20,8 @@ from workbench.models.policy import Policy
 from workbench.models.sharding import fits_whole, is_shared_out
 from workbench.stop_strings import Stopped
 
+_ASKED_EVERY = 8
+"""Tokens after which ranks that are together ask one another whether any row goes on."""
 _IMPOSSIBLE = -1e30
 """The log-probability of a token that cannot be drawn, in place of minus infinity."""
 
@@ -202,7 +204,8 @@ def sample(
             decoder(policy, mine, length, choose, eos_ids))) if mine else None
         for t in range(length):
             going = writer is not None and not idle and (not t or writer.drop_ended())
-            if not ranks.any_(going):
+            ask = ranks.count() == 1 or t % _ASKED_EVERY == 0
+            if ask and not ranks.any_(going):
                 break
             control.step(phase, t, length)
             if writer is not None and (going or along):
