@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -60,10 +60,11 @@ def launch(words: Sequence[str], number: int) -> int:
 
         # On another thread than the first it leaves signals alone.
         thread = threading.Thread(target=run, name="launcher")
-        with _handed_on(Path(folder) / _FIRST):
+        with _handed_on(Path(folder) / _FIRST) as hand_on_late:
             thread.start()
             while thread.is_alive():
                 thread.join(0.2)
+                hand_on_late()
         told = Path(folder) / _STATUS
         if told.exists():
             status[0] = int(told.read_text())
@@ -108,18 +109,26 @@ def _environment(folder: str, number: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handed_on(first: Path) -> Iterator[None]:
-    """Hand signals on to the first process; before there is one they end this one."""
-    def hand_on(number: int, _: object) -> None:
+def _handed_on(first: Path) -> Iterator[Callable[[], None]]:
+    """Hand signals on to the first process. Those that come before there is one are kept; yields
+    what hands them on once there is."""
+    waiting: list[int] = []
+
+    def hand_on(number: int, _: object = None) -> None:
         try:
             os.kill(int(first.read_text()), number)
-        except (OSError, ValueError):
-            if number == signal.SIGINT:
-                raise KeyboardInterrupt from None
+        except FileNotFoundError:
+            waiting.append(number)
+        except OSError:  # it has just ended
+            pass
+
+    def hand_on_late() -> None:
+        if waiting and first.exists():
+            hand_on(waiting.pop(0))
 
     before = {number: signal.signal(number, hand_on) for number in ending_signals()}
     try:
-        yield
+        yield hand_on_late
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -92,3 +92,15 @@ def test_where_the_first_is_killed_the_others_end(models: Path, tmp_path: Path) 
         assert ends(process)[0] == 1
         assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
     assert len(metrics(tmp_path)) >= 2
+
+
+def test_ctrl_c_before_the_processes_are_there_stops_them_all_the_same(
+    models: Path, tmp_path: Path
+) -> None:
+    with started(tmp_path, *train(models, 2, 100_000)) as process:
+        while not psutil.Process(process.pid).children():
+            psutil.wait_procs([psutil.Process(process.pid)], timeout=0.05)
+        os.kill(process.pid, signal.SIGINT)
+        status, said = ends(process)
+        assert status in (2, 130), said
+        assert "Stop" in said

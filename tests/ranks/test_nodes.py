@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from helpers.folders import save_policy, save_reward
+from helpers.launched import SMALL, save_models
 from helpers.patience import SECONDS
 from helpers.processes import environment
 
@@ -21,16 +21,9 @@ from workbench.store.store import Store
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("batch_size=6", "response_length=8", "comparison_prompts=2", "num_mini_batches=2",
-         "lr_scheduler_type=constant", "checkpoint_every=1", "keep_checkpoints=9")
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    save_policy(folder / "policy")
-    save_reward(folder / "reward")
-    return folder
+    return save_models(tmp_path_factory.mktemp("models"))
 
 
 def words(models: Path, cycles: int) -> tuple[str, ...]:

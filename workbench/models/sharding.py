@@ -59,27 +59,29 @@ def units(model: nn.Module) -> list[Any]:
 
 def is_shared_out(model: nn.Module) -> bool:
     """Whether ranks share out a model's weights."""
-    return any(isinstance(m, FSDPModule) for m in model.modules())
+    return bool(units(model))
 
 
 def fits_whole(model: nn.Module) -> bool:
     """Whether every rank has memory for all weights of a model at once, with as much again to
     spare."""
     missing = sum(p.numel() * p.element_size() for p in model.parameters() if is_part(p))
-    device = next(model.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else (
-        psutil.virtual_memory().available // processes.on_this_machine())
-    return not ranks.any_(2 * missing > free)
+    return not ranks.any_(2 * missing > _free(model))
 
 
 def fits_replicated(model: nn.Module) -> bool:
     """Whether every rank has memory to train all of a model: for weights that learn, their
     gradients and the optimiser's two moments, with a third to spare for what computing takes."""
     needed = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
+    return not ranks.any_(1.5 * needed > _free(model))
+
+
+def _free(model: nn.Module) -> int:
+    """Return the bytes that are free to this rank where a model lies."""
     device = next(model.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else (
-        psutil.virtual_memory().available // processes.on_this_machine())
-    return not ranks.any_(1.5 * needed > free)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available // processes.on_this_machine()
 
 
 @contextlib.contextmanager
