@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from helpers.judges import chat, shown
 from helpers.person import Person, prefers, taste
 from helpers.play import play, until
 from helpers.reward_server import serving
+from helpers.taught_judge import RUBRIC, save_taught_judge
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
-from workbench.gui.judge.judge_dialog import Wanted
+from workbench.gui.judge.judge_dialog import JudgeDialog, Wanted
 from workbench.judging.server import consent_of
 from workbench.store.judged import PairToJudge, Side
 from workbench.training import commands as do
@@ -105,6 +107,40 @@ async def marked_by_a_judge(workbench: Workbench, qtbot: QtBot, size: Size) -> N
         await until(lambda: not asking.why_not())
 
 
+async def marked_by_a_local_judge(workbench: Workbench, qtbot: QtBot, size: Size) -> None:
+    """A model in memory says it, which has learned the taste; what it is worth is told."""
+    folder = save_taught_judge(Path(mkdtemp(dir=workbench.store.home)))
+    judge = workbench.window.judge
+    judge.asking.choose()
+    dialog = workbench.window.findChild(JudgeDialog)
+    dialog.judge.setCurrentText(str(folder))
+    dialog.rubric.setPlainText(RUBRIC)
+    qtbot.mouseClick(dialog.ask, Qt.MouseButton.LeftButton)
+    await until(lambda: not judge.asking.why_not())
+    store, set_id = workbench.store, workbench.store.judgements.set(NAME).id
+    by = f"judge: {folder}"
+    assert len({m.pair for m in store.judgements.marks(set_id) if m.by == by}) == (
+        store.judgements.set(NAME).pairs)
+    [quality] = store.judge_answers.qualities(set_id, "nobody")
+    print(f"{quality.summary} {goes_by_taste(workbench, set_id, by):.3f} of its preferences go "
+          "with the taste.")
+    assert quality.summary in workbench.window.toast.text
+    assert (quality.unusable, quality.unanswered) == (0, 0)
+    assert quality.flips < 0.25 * quality.pairs
+    assert quality.longer < 0.25 * quality.unequal
+    assert goes_by_taste(workbench, set_id, by) > 0.85
+
+
+def goes_by_taste(workbench: Workbench, set_id: int, by: str) -> float:
+    """Which share of somebody's preferences, of pairs that the taste tells apart, go with it."""
+    judgements = workbench.store.judgements
+    wanted = {p.id: prefers(p.pair.first.text, p.pair.second.text)
+              for p in judgements.pairs(set_id)}
+    said = [(m.choice, wanted[m.pair]) for m in judgements.marks(set_id)
+            if m.by == by and m.choice in ("first", "second") and wanted[m.pair]]
+    return fmean(one == other for one, other in said)
+
+
 async def loop(workbench: Workbench, qtbot: QtBot, size: Size, mark: Any) -> dict[str, float]:
     """Play it, and return what came of it."""
     window, store = workbench.window, workbench.store
@@ -151,17 +187,19 @@ async def loop(workbench: Workbench, qtbot: QtBot, size: Size, mark: Any) -> dic
 
 
 @pytest.mark.slow
-def test_what_is_marked_by_keys_becomes_the_reward_that_the_run_goes_on_with(
-    qapp: QApplication, qtbot: QtBot, home: Path
+@pytest.mark.parametrize("mark", [marked_by_keys, marked_by_a_local_judge])
+def test_what_is_marked_becomes_the_reward_that_the_run_goes_on_with(
+    qapp: QApplication, qtbot: QtBot, home: Path, mark: Any
 ) -> None:
     async def scenario(workbench: Workbench) -> None:
-        await loop(workbench, qtbot, SHORT, marked_by_keys)
+        await loop(workbench, qtbot, SHORT, mark)
 
     play(qapp, home, scenario)
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("mark", [marked_by_keys, marked_by_a_judge])
+@pytest.mark.parametrize("mark", [
+    marked_by_keys, marked_by_a_judge, marked_by_a_local_judge])
 def test_the_policy_comes_to_follow_a_hidden_taste(
     qapp: QApplication, qtbot: QtBot, home: Path, mark: Any
 ) -> None:
