@@ -31,6 +31,8 @@ pytestmark = pytest.mark.skipif(
 
 PAIR = PairToJudge("What is the capital of France?", Side("The capital of France is Paris."),
                    Side("Bananas are yellow."))
+SHORT = PairToJudge("Say hello.", Side("Hello!"), Side("No."))
+"""Of it the model says little; of the other it goes on to the limit of 1,024 tokens."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_at_a_server_of_transformers_every_answer_is_read_or_counted(loaded, sto
         session.mount(url, HTTPAdapter(max_retries=Retry(
             connect=200, total=None, backoff_factor=0.2, backoff_max=3)))
         assert session.get(f"{url}/health", timeout=300).ok
-        set_id = put_in(store, [PAIR])
+        set_id = put_in(store, [SHORT])
         judge = RemoteJudge(url, str(folder))
         assert judge_set(store, set_id, judge, RUBRIC, step=lambda done, total: None) == 2
     finally:
