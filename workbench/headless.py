@@ -31,7 +31,7 @@ from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.feedback.reward_server import AT_ONCE
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
-from workbench.launch import launch, note_first
+from workbench.launch import launch, note_first, note_run
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
 from workbench.options import (
     Named,
@@ -216,7 +216,8 @@ class Engine:
             self.session, self.events, start, self.interrupted,
             _quiet if self.options.json else say,
             lambda untrusted: _agreed(self.store, untrusted, self.options),
-            partial(_way_on, self.store), enough, getattr(self.options, "announce", False))
+            partial(_way_on, self.store), enough, partial(note_run, self.store.home),
+            getattr(self.options, "announce", False))
 
 
 @contextlib.contextmanager
@@ -332,7 +333,8 @@ def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
     interrupted: Callable[[], bool], more: Callable[[str], None],
     agreed: Callable[[ev.Untrusted], bool], way_on: Callable[[int, str], str],
-    enough: Callable[[ev.CycleFinished], bool], announce: bool = False,
+    enough: Callable[[ev.CycleFinished], bool], begun: Callable[[int], None],
+    announce: bool = False,
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = more is _quiet
@@ -343,8 +345,10 @@ def _follow(
     algorithm = ""
     event: ev.Event | None = None
     while True:
-        if announce and isinstance(event, ev.RunStarted | ev.RunResumed):
-            say(json.dumps({"run": event.run_id}))
+        if isinstance(event, ev.RunStarted | ev.RunResumed):
+            begun(event.run_id)
+            if announce:
+                say(json.dumps({"run": event.run_id}))
         try:
             event = events.get(timeout=RETRY if held else None)
         except queue.Empty:

@@ -21,7 +21,9 @@ from uuid import uuid4
 from workbench import processes
 from workbench.ending_signals import ending_signals
 from workbench.exit_status import FAILED
-from workbench.terminal import tell
+from workbench.formatting import count_cycles
+from workbench.store.home import StoreError
+from workbench.terminal import say, tell
 
 _FIRST = "first"
 """The file, in the folder where they meet, with the number of the first process in the system."""
@@ -37,7 +39,7 @@ def launch(words: Sequence[str], number: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    status = [FAILED]
+    status, killed = [FAILED], False
     with tempfile.TemporaryDirectory(prefix="ppo-workbench-") as folder, _environment(
             folder, number):
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
@@ -48,11 +50,13 @@ def launch(words: Sequence[str], number: int) -> int:
             local_addr="127.0.0.1", shutdown_timeout=_GRACE)
 
         def run() -> None:
+            nonlocal killed
             try:
                 elastic_launch(config, sys.executable)("-m", "workbench", *words)
             except ChildFailedError as error:
                 first = error.failures.get(0)
                 status[0] = first.exitcode if first is not None and first.exitcode > 0 else FAILED
+                killed = first is not None and first.exitcode == -signal.SIGKILL
             except Exception as error:
                 tell(f"the processes could not be started ({error}).")
             else:
@@ -68,23 +72,50 @@ def launch(words: Sequence[str], number: int) -> int:
         told = Path(folder) / _STATUS
         if told.exists():
             status[0] = int(told.read_text())
+        elif killed:
+            _say_lost(Path(folder), number)
     return status[0]
+
+
+def _say_lost(folder: Path, number: int) -> None:
+    """Say that the first process was killed, and mark its run."""
+    why = folder / processes.WHY
+    sentence = why.read_text() if why.exists() else processes.killed(0, number)
+    tell(sentence)
+    run = folder / processes.RUN
+    if not run.exists():
+        return
+    from workbench.store.store import Store
+
+    known, _, home = run.read_text().partition(" ")
+    with contextlib.suppress(StoreError):
+        store = Store(Path(home))  # which marks what nobody trains any more
+        try:
+            found = store.run(int(known))
+            if found is not None and found.status == "interrupted":
+                store.set_status(found.id, "interrupted", sentence).result()
+                say(f"Interrupted after {count_cycles(found.cycles)}.")
+                say(f"Go on with: ppo-workbench resume {found.id}")
+        finally:
+            store.close()
 
 
 def note_status(status: int) -> int:
     """Leave the exit status of the first process for who started it, and return it."""
-    if (folder := os.environ.get(processes.MEETING)) and processes.own_number() == 0:
-        with contextlib.suppress(OSError):
-            (Path(folder) / _STATUS).write_text(str(status))
+    if processes.own_number() == 0:
+        processes.leave_note(_STATUS, str(status))
     return status
 
 
 def note_first() -> None:
     """Say which process is the first, so that signals are handed on to it."""
-    if (folder := os.environ.get(processes.MEETING)) and processes.own_number() == 0:
-        place = Path(folder) / _FIRST
-        place.with_suffix(".new").write_text(str(os.getpid()))
-        place.with_suffix(".new").replace(place)
+    if processes.own_number() == 0:
+        processes.leave_note(_FIRST, str(os.getpid()))
+
+
+def note_run(home: Path, run: int) -> None:
+    """Say which run it is, so that it can be marked where the first process is lost."""
+    processes.leave_note(processes.RUN, f"{run} {home}")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,11 +28,21 @@ def save_models(folder: Path) -> Path:
     return folder
 
 
+HARM = Path(__file__).parent / "harm"
+
+
 @contextmanager
-def started(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process of its own, which is gone afterwards with all that it started."""
+def started(home: Path, *words: str, harm: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, which is gone afterwards with all that it started.
+
+    Args:
+        harm: what one of the processes comes to (:mod:`helpers.harm.sitecustomize`).
+    """
+    env = environment()
+    if harm:
+        env |= {"HARM": harm, "PYTHONPATH": f"{HARM}{os.pathsep}{env['PYTHONPATH']}"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "workbench", *words, "--home", str(home)], env=environment(),
+        [sys.executable, "-m", "workbench", *words, "--home", str(home)], env=env,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield process

@@ -41,6 +41,14 @@ class RankError(RuntimeError):
     """Another process of the run has failed or is gone. The message is a plain sentence."""
 
 
+class RankMemoryError(RankError, MemoryError):
+    """Memory ran out in another process of the run, ``process``: "process 2 of 2"."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(f"Memory ran out in {process}.")
+        self.process = process
+
+
 def join(store: Store) -> None:
     """Meet the other processes at ``store``; they wait for one another.
 

@@ -71,8 +71,10 @@ def _out_of_memory(hp: Settings | None) -> str:
            "smaller ones."
 
 
-def ran_out(phase: Phase, cycle: int, advice: str) -> str:
-    """Say that memory ran out after ``cycle`` cycles, while ``phase`` was on."""
+def ran_out(phase: Phase, cycle: int, advice: str, process: str = "") -> str:
+    """Say that memory ran out after ``cycle`` cycles, while ``phase`` was on, and in which process
+    of several."""
     kept = f"the run is kept as it was after cycle {cycle}" if cycle else "the run is kept"
     what = phase.value[phase.value.find(":") + 1 :].strip()
-    return f"Memory ran out while {what[0].lower()}{what[1:]}; {kept}. {advice}"
+    where = f" in {process}" if process else ""
+    return f"Memory ran out{where} while {what[0].lower()}{what[1:]}; {kept}. {advice}"

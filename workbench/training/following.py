@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import traceback
 
 import torch
 from transformers.utils import logging as transformers_logging
@@ -16,7 +15,7 @@ from workbench.algorithms import find_algorithm
 from workbench.models import ranks
 from workbench.models.control import SharedControl
 from workbench.models.out_of_memory import is_out_of_memory
-from workbench.training.failures import explain
+from workbench.training.failures import explain, is_expected
 from workbench.training.heartbeat import Heartbeat, meeting_place
 from workbench.training.leading import ALIKE, Call, LearnBy, Load
 from workbench.training.models import Models
@@ -39,10 +38,9 @@ def follow() -> int:
     except Exception as error:
         if _first_is_gone(error):
             return 1
-        log.exception("a process of a run failed")
-        sentence = "memory ran out." if is_out_of_memory(error) else explain(error)[0]
-        heartbeat.fail(sentence)
-        traceback.print_exc()
+        if not is_expected(error):
+            log.exception("a process of a run failed")
+        heartbeat.fail("" if is_out_of_memory(error) else explain(error)[0])
         os._exit(1)
     heartbeat.close()
     ranks.leave()

@@ -25,11 +25,13 @@ from torch.distributed import (  # type: ignore[attr-defined]
 )
 
 from workbench import processes
+from workbench.models import ranks
 
 BEAT = 2.0
 """Seconds between two signs of life."""
 SILENCE = 20.0
 """Seconds without one after which a process is taken to hang."""
+_MEMORY = "memory ran out."
 _REPORT_S = 3.0
 """Seconds that are waited for a failed process to say why."""
 
@@ -71,29 +73,30 @@ class Heartbeat:
         self._thread.join()
 
     def fail(self, sentence: str) -> None:
-        """Say why this process ends before the others."""
+        """Say why this process ends before the others; "": memory ran out."""
         with contextlib.suppress(Exception):
-            self._store.set(f"failed/{self._own}", sentence)
+            self._store.set(f"failed/{self._own}", sentence or _MEMORY)
 
-    def why(self) -> str:
-        """Return a sentence on which process has failed, and why, once a connection has broken."""
+    def why(self) -> ranks.RankError:
+        """Return what says which process has failed, and why, once a connection has broken."""
         until = time.monotonic() + _REPORT_S
         while True:
             for rank in range(self._count):
                 if rank != self._own and (said := self._read(f"failed/{rank}")):
-                    return f"{self._name(rank)} failed: {said}"
+                    return (ranks.RankMemoryError(processes.name_of(rank)) if said == _MEMORY else
+                            ranks.RankError(f"{self._name(rank)} failed: {said}"))
             if self._sentence:
-                return self._sentence
+                return ranks.RankError(self._sentence)
             gone = [rank for rank in range(self._count) if rank != self._own and self._gone(rank)]
             if gone and time.monotonic() > until - _REPORT_S / 2:
-                return (f"{self._name(gone[0])} is gone: it was killed, by a person or for want of "
-                        "memory.")
+                return ranks.RankError(processes.killed(gone[0], self._count))
             if time.monotonic() > until:
-                return "A process of the run is gone, or cannot be reached any more."
+                return ranks.RankError(
+                    "A process of the run is gone, or cannot be reached any more.")
             time.sleep(0.1)
 
     def _name(self, rank: int) -> str:
-        return f"Process {rank + 1} of {self._count}"
+        return processes.name_of(rank).capitalize()
 
     def _say(self, number: int) -> None:
         self._store.set(f"beat/{self._own}", str(number))
@@ -142,14 +145,16 @@ class Heartbeat:
         if beat != before:
             last[rank] = beat, now
         elif now - since > SILENCE:
-            if self._own:
-                os._exit(1)
             self._sentence = (f"{self._name(rank)} has given no sign of life for {SILENCE:.0f} "
                               "seconds, and was ended.")
             pid = self._place(rank)
             if pid is None:  # on another machine: nothing here can end it
-                os.kill(os.getpid(), signal.SIGTERM)
+                if self._own:
+                    os._exit(1)
+                os.kill(os.getpid(), signal.SIGTERM)  # again and again, until it ends at once
                 return
+            if rank == 0:  # which can tell nobody itself
+                processes.leave_note(processes.WHY, self._sentence)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             last.pop(rank)

@@ -96,7 +96,7 @@ class Leader:
         except Exception as error:
             self._over = True  # the others wait where this one never comes
             if _is_broken(error):
-                raise ranks.RankError(self._heartbeat.why()) from error
+                raise self._heartbeat.why() from error
             raise
         finally:
             self._doing = False

@@ -226,13 +226,16 @@ class Models:
                 if found is not None:
                     emit(replace(found, algorithm=algorithm.name))
 
-    def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
-        """Return a sentence on memory that ran out, and the changes to resume the run with."""
+    def ran_out(
+        self, run: Run, phase: Phase, process: str
+    ) -> tuple[str, Mapping[str, Value]]:
+        """Return a sentence on memory that ran out, in which ``process`` if there are several, and
+        the changes to resume the run with."""
         if not self._memory:
-            return ran_out(phase, run.checkpointed or 0, ""), {}
+            return ran_out(phase, run.checkpointed or 0, "", process), {}
         memory = self._memory[algorithms.algorithm_of(run.hp).name]
         advice, changes = memory.after_failure(run.hp, run.prompts, phase)
-        return ran_out(phase, run.checkpointed or 0, advice), changes
+        return ran_out(phase, run.checkpointed or 0, advice, process), changes
 
     def record(self) -> dict[str, Any]:
         """Return what the store keeps of the models: facts, and how they were loaded."""

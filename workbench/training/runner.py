@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from workbench import processes
 from workbench.algorithms import parts_of, shown_as
 from workbench.feedback.reward_text import RewardError
 from workbench.learning.trainer import AnyTrainer
@@ -15,7 +16,7 @@ from workbench.models.device import caution, find_placement
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PromptError
-from workbench.models.ranks import RankError
+from workbench.models.ranks import RankError, RankMemoryError
 from workbench.records import Draft
 from workbench.settings import HyperparameterError
 from workbench.store.disk_errors import NotWrittenError
@@ -194,7 +195,7 @@ class Runner:
         trainer = self._models.trainer
         if trainer is None:
             raise RuntimeError("a run is on without models")
-        cycle, out_of_memory, details = run.cycle, False, ""
+        cycle, out_of_memory, details, process = run.cycle, False, "", processes.name_of_own()
         try:
             self._advance(run, trainer)
         except Interrupted:
@@ -216,6 +217,8 @@ class Runner:
                 if error.intact:
                     self.checkpoint()
                 self._emit(not_finite(self._store, run, error))
+            if isinstance(error, RankMemoryError):
+                process = error.process
             if not (out_of_memory := is_out_of_memory(error)):
                 self._emit(ev.RunFailed(
                     run.id, sentence, details, unexpected=not is_expected(error),
@@ -224,7 +227,8 @@ class Runner:
                 self.finish("interrupted" if isinstance(error, RankError) else "failed", sentence)
         if out_of_memory:  # only now is what the error held on to free
             self._out_of_memory(
-                run, trainer, details, intact=run.cycle == cycle and trainer.between_cycles)
+                run, trainer, details, process,
+                intact=run.cycle == cycle and trainer.between_cycles)
 
     def _advance(self, run: Run, trainer: AnyTrainer) -> None:
         """Write what waits, then run the next cycle.
@@ -264,12 +268,14 @@ class Runner:
         return (f"{error.reason}, so the run is paused after cycle {run.cycle}{waits}. "
                 f"{error.remedy}, then resume.")
 
-    def _out_of_memory(self, run: Run, trainer: AnyTrainer, details: str, *, intact: bool) -> None:
+    def _out_of_memory(
+        self, run: Run, trainer: AnyTrainer, details: str, process: str, *, intact: bool
+    ) -> None:
         """End a run for which memory ran out, so that it can go on with less."""
         let_go(trainer)
         if intact and run.cycle:
             self.checkpoint()
-        sentence, retry = self._models.ran_out(run, self._phase)
+        sentence, retry = self._models.ran_out(run, self._phase, process)
         self._emit(ev.RunFailed(run.id, sentence, details, retry))
         self.finish("failed", sentence)
 
