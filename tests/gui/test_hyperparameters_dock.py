@@ -159,6 +159,21 @@ def test_revert_shows_what_the_run_uses(running: HyperparametersDock) -> None:
     assert running.hyperparameters() == Hyperparameters(kl_coef=0.1, lam=0.5)
 
 
+def test_what_differs_from_the_last_run_counts_what_is_fixed_during_one(
+    running: HyperparametersDock
+) -> None:
+    running.set_state(State.FINISHED)
+    assert line(running) == "Start uses these settings."
+    running.form.set_values({"processes": 2}, "test")
+    assert line(running) == "Processes differs from the last run: Start uses this."
+    running.form.set_values({"sharding": "shard"}, "test")
+    assert line(running) == "Processes and Sharding differ from the last run: Start uses this."
+    running.form.set_values({"kl_coef": 0.4}, "test")
+    assert line(running).endswith("and 2 more differ from the last run: Start uses this.")
+    running.revert()
+    assert line(running) == "Start uses these settings."
+
+
 def test_undo_takes_a_whole_edit_back(dock: HyperparametersDock) -> None:
     for value in (65, 66, 67):
         edit(dock, batch_size=value)

@@ -232,6 +232,27 @@ def test_completions_of_a_run_that_wrote_none_say_so(
         "No completions of this run were compared. Resume begins it from the start."))
 
 
+def test_a_fork_cut_short_in_its_first_cycle_says_everywhere_from_where_resume_goes_on(
+    opened: Opened, store: Store, qtbot: QtBot
+) -> None:
+    parent = fill(store)
+    store.checkpoints.write(parent, 2, {}, {})
+    another = {"reward": [{"source": "/other", "weight": 1.0, "label": None}]}
+    fork = store.fork_run(parent, 2, name="", hyperparameters=DEFAULTS, changes=[],
+                          reward="/other", models=another).result()
+    store.set_status(fork, "failed").result()
+    opened.controller.handle([ev.StateChanged(State.FAILED)])
+    opened.controller.show_run(fork)
+    goes_on = "Resume goes on after cycle 2, its last checkpoint."
+    assert store.checkpoints.all(fork)[-1].cycle == 2
+    for view in ("metrics", "tokens", "distributions", "objective", "frontier"):
+        opened.window.reveal(view)
+        qtbot.waitUntil(lambda view=view: empty_page(opened, view) == (
+            f"No cycle of this run is complete. {goes_on}"))
+    qtbot.waitUntil(lambda: empty_page(opened, "completions") == (
+        f"No completions of this run were compared. {goes_on}"))
+
+
 def empty_page(opened: Opened, view: str) -> str:
     """What a view says in place of what it has not."""
     return opened.window.findChild(QLabel, f"{view}_empty").text()

@@ -16,6 +16,16 @@ Picture = TypeVar("Picture")
 _RELOAD_MS = 60
 
 
+def why_no_cycle(
+    store: Store, run_id: int, what: str = "No cycle of this run is complete."
+) -> str:
+    """Say ``what`` is missing of a run that came to its end, and from where Resume goes on: a fork
+    has the checkpoint that it began from."""
+    there = store.checkpoints.all(run_id)
+    return f"{what} Resume goes on after cycle {there[-1].cycle}, its last checkpoint." if (
+        there) else f"{what} Resume begins it from the start."
+
+
 class StoreView(QWidget):
     """Reads the store only while it is on the screen. A subclass reads and shows in
     :meth:`load`."""
@@ -102,6 +112,10 @@ class RunView(StoreView):
         """Show ``cycle`` of the run on display, or the nearest that there is."""
         self.wanted = cycle
         self.load_soon()
+
+    def why_no_cycle(self) -> str:
+        """Say why a run that is no longer alive has nothing to show here; nothing of no run."""
+        return "" if self.run_id is None else why_no_cycle(self.store, self.run_id)
 
     # -- what the person does
 

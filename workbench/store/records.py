@@ -107,6 +107,11 @@ class RunRecord:
                 return int(before["until_cycle"])
         return 0
 
+    @property
+    def recorded(self) -> int:
+        """How many of its cycles can be recorded: those by its present reward."""
+        return self.cycles - self.reward_since
+
 
 def _sources(models: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Return what tells a reward from another, of what is kept of models."""

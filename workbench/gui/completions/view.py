@@ -21,6 +21,7 @@ from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
 from workbench.gui.completions.rows import Row, Shown, line_up
 from workbench.gui.completions.table import CompletionsTable
+from workbench.gui.run_view import why_no_cycle
 from workbench.gui.settings import integers
 from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.controls import label
@@ -36,7 +37,7 @@ _RELOAD_MS = 60
 _NO_RUN = ("Press Start: the completions of your prompts appear here, before and after each "
            "cycle.")
 _NO_CYCLE = "The start policy is writing its completions: they appear here first."
-_ENDED = "No completions of this run were compared. Resume begins it from the start."
+_ENDED = "No completions of this run were compared."
 _NONE_FITS = "No prompt fits the filter. Clear it (Escape in its field) to see all {:,}."
 
 
@@ -314,7 +315,7 @@ class CompletionsView(QWidget):
         else:
             self.pages.say(
                 _NONE_FITS.format(len(rows)) if rows else _NO_RUN if self._run_id is None else
-                _NO_CYCLE if self._alive else _ENDED)
+                _NO_CYCLE if self._alive else why_no_cycle(self._store, self._run_id, _ENDED))
         self._allow()
 
     def _filter(self) -> None:

@@ -14,6 +14,7 @@ from workbench.gui.background import Background
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.metrics.reading import read_series
+from workbench.gui.run_view import why_no_cycle
 from workbench.settings import Value
 from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training.commands import Command, Unwatch, Watch
@@ -142,7 +143,8 @@ class RunDisplay(QObject):
         live = self._resuming.live
         other = live is not None and live != self.shown
         alive = live is not None and not other
-        window.metrics.set_alive(alive)
+        window.metrics.set_alive(
+            alive, "" if alive or self.shown is None else why_no_cycle(self._store, self.shown))
         window.completions.set_alive(alive)
         for view in window.run_views:
             view.set_alive(alive)

@@ -101,7 +101,7 @@ def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) ->
         cycle for found in known.tokens.values() for cycle in found)})
     cycles = [cycle for cycle in there_are if cycle <= run.cycles]
     if not cycles:
-        return Picture(run_id, algorithm, complete=run.cycles)
+        return Picture(run_id, algorithm, complete=run.recorded)
     cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
     columns = _read_tokens(store, run_id, cycle)
     rows = [row[1:] for row in store.rollout_numbers(run_id, cycle - 1, cycle)]

@@ -28,7 +28,6 @@ _UNFORESEEN = ("{} foresees nothing token by token, so that there is no picture 
                "foreseen against what came.")
 _NOT_KEPT = ("The cycles of this run kept none of the numbers that are shown here; a run with "
              "Token details kept above 0 keeps them.")
-_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 
 
 class DistributionsView(PictureView[Picture]):
@@ -65,7 +64,7 @@ class DistributionsView(PictureView[Picture]):
             self._waiting = []
             self._pages.say(
                 _NO_RUN if self.run_id is None else _NOT_KEPT if picture and picture.complete
-                else _NO_CYCLE if self.alive else _ENDED if picture else "")
+                else _NO_CYCLE if self.alive else self.why_no_cycle() if picture else "")
             return
         self._pages.make()
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)

@@ -74,7 +74,7 @@ class Picture:
     trains_policy: bool = True
     """Whether the run on display does."""
     complete: int = 0
-    """How many cycles it has."""
+    """How many cycles it has recorded."""
 
 
 def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
@@ -91,7 +91,7 @@ def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Pict
                  and (known := store.best_of(run.id))), [])
     return Picture(
         tracks, tuple(best), own is None or algorithm_of_run(own).makes == "policy",
-        own.cycles if own else 0)
+        own.recorded if own else 0)
 
 
 def bands(tracks: Sequence[Track], x: X) -> list[Band]:

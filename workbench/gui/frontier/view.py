@@ -42,7 +42,6 @@ _NO_RUN = ("Press Start: here every cycle is a point, its reward against how far
 _NO_CYCLE = "The first cycle is drawn here when it has ended."
 _NO_POLICY = ("This run makes a reward model and leaves the policy where it is, so that there is "
               "no reward to hold against a distance. Show a run that trains a policy.")
-_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NOTHING: Mapping[Y, str] = {
     "trained": "No cycle of this run has a reward and a KL.",
     "compared": "No compared prompts of this run are kept.",
@@ -175,7 +174,7 @@ class FrontierView(PictureView[Picture]):
                 else _NO_POLICY if picture is not None and not picture.trains_policy
                 else _NO_CYCLE if self.alive and self._reward == "trained"
                 else "" if picture is None
-                else _ENDED if self._reward == "trained" and not picture.complete
+                else self.why_no_cycle() if self._reward == "trained" and not picture.complete
                 else _NOTHING[self._reward])
             return
         self._pages.make()

@@ -537,7 +537,9 @@ class HyperparametersDock(QWidget):
                bool(pending or fixed or (self._in_force and self.form.unreadable()))
                or (self._alive and bool(self._staged)), "Nothing is edited.")
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
-        what = self._name(list(pending))
+        # Of what Start uses nothing is fixed yet.
+        edited = pending if self._alive else {**pending, **self.form.fixed_edits()}
+        what = self._name(list(edited))
         if problems:
             text, role = self._say_problem(problems)
         elif self._alive and pending:
@@ -547,12 +549,12 @@ class HyperparametersDock(QWidget):
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
         elif self._resumes:
-            several = "processes" in pending or self.form.values().get("processes", 1) != 1
+            several = "processes" in edited or self.form.values().get("processes", 1) != 1
             text = f"Start uses these settings; Resume goes on with those of {self._resumes}" + (
                 ", in as many processes as stand here." if several else ".")
-            role = "warning" if pending else "muted"
-        elif pending:
-            differ = "differ" if len(pending) > 1 else "differs"
+            role = "warning" if edited else "muted"
+        elif edited:
+            differ = "differ" if len(edited) > 1 else "differs"
             text = f"{what} {differ} from the last run: Start uses this."
             role = "warning"
         else:

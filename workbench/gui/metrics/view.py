@@ -63,7 +63,7 @@ class MetricsView(QWidget):
         self.dials = dials
         """How well the run is, below the plots."""
         self._run: RunData | None = None
-        self._alive = True
+        self._alive, self._ended = True, ""
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
         self._options = PlotOptions()
@@ -115,10 +115,11 @@ class MetricsView(QWidget):
         if self._run is None:
             self._use(algorithm)
 
-    def set_alive(self, alive: bool) -> None:
-        """Say whether the run on display is alive, so that its first cycle is on its way."""
-        if alive != self._alive:
-            self._alive = alive
+    def set_alive(self, alive: bool, ended: str = "") -> None:
+        """Say whether the run on display is alive, so that its first cycle is on its way; where it
+        is not, ``ended`` says why it has none."""
+        if (alive, ended) != (self._alive, self._ended):
+            self._alive, self._ended = alive, ended
             self._tick.start()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
@@ -288,8 +289,7 @@ class MetricsView(QWidget):
                 f"Press Start: {in_sentence(self.algorithm.plot_sets[0].help)} appear here."
                 if run is None else
                 "The first cycle is under way: its numbers appear here when it is complete."
-                if self._alive else
-                "No cycle of this run is complete. Resume begins it from the start.")
+                if self._alive else self._ended)
             return
         if self._stale:
             self._stale = False

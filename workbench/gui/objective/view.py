@@ -29,7 +29,6 @@ _NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its
            "it learned from where the loss is steep or flat.")
 _NO_CYCLE = ("The loss of the first cycle is drawn here when the cycle has ended, after Compare; "
              "a run that is held goes on with Step into or Resume.")
-_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NO_OBJECTIVE = ("{} has no loss that is the sum of several terms; its loss by cycle is drawn in "
                  "Metrics.")
 
@@ -79,7 +78,7 @@ class ObjectiveView(PictureView[Picture]):
             self._pages.say(
                 _NO_OBJECTIVE.format(picture.algorithm.title) if picture and objective is None
                 else _NO_RUN if self.run_id is None
-                else _NO_CYCLE if self.alive else _ENDED if picture else "")
+                else _NO_CYCLE if self.alive else self.why_no_cycle() if picture else "")
             return
         self._pages.make()
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)

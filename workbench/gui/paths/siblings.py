@@ -30,7 +30,6 @@ _SHOWN = 60  # letters of a prompt
 _NO_RUN = ("Press Start: where a cycle writes several completions of each prompt, here they stand "
            "side by side: which is better than its siblings, and by how much.")
 _NO_CYCLE = "The completions of the first cycle appear here when they are written."
-_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NONE = "{} does not hold the completions of a prompt against one another."
 _SINGLE = ("This cycle wrote each prompt's completions without siblings. Set {} in "
            "Hyperparameters to 2 or more, and start a run: here they then stand side by side.")
@@ -140,7 +139,7 @@ class SiblingsView(PictureView[Picture]):
         if picture.siblings is None:
             return _NONE.format(picture.algorithm.title)
         if not picture.cycles:
-            return _NO_CYCLE if self.alive else _ENDED
+            return _NO_CYCLE if self.alive else self.why_no_cycle()
         spec = find_spec(picture.siblings.count)
         return _SINGLE.format(spec.label if spec else picture.siblings.count)
 

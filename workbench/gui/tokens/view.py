@@ -34,7 +34,6 @@ _KEPT_BY_DEFAULT = 10
 _LOW = 22  # lines of text that line, text, what is said and a few rows of the table take
 _NO_RUN = "Press Start: here every token that a cycle learned from shows {}."
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
-_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NOT_KEPT = ("No tokens of this run were kept. Set Token details kept, under Run in "
              "Hyperparameters, above 0 before the next.")
 _NO_VIEW = "{} tells nothing of single tokens; what it writes is in Completions."
@@ -145,8 +144,8 @@ class TokensView(RunView):
         if run is None or not (kept or self._traces):
             self._empty.setText(
                 _NO_VIEW.format(self._algorithm.title) if view is None
-                else _NO_RUN.format(view.help) if run is None else _NOT_KEPT if run.cycles
-                else _NO_CYCLE if self.alive else _ENDED)
+                else _NO_RUN.format(view.help) if run is None else _NOT_KEPT if run.recorded
+                else _NO_CYCLE if self.alive else self.why_no_cycle())
             self._pages.setCurrentWidget(self._empty)
             self.controls.setVisible(False)
             return
