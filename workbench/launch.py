@@ -40,8 +40,8 @@ def launch(words: Sequence[str], number: int) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     status, killed = [FAILED], False
-    with tempfile.TemporaryDirectory(prefix="ppo-workbench-") as folder, _environment(
-            folder, number):
+    with tempfile.TemporaryDirectory(
+            prefix="ppo-workbench-", dir=_in_memory()) as folder, _environment(folder, number):
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
         config = LaunchConfig(
             1, 1, number, run_id=uuid4().hex, rdzv_backend="c10d",
@@ -75,6 +75,13 @@ def launch(words: Sequence[str], number: int) -> int:
         elif killed:
             _say_lost(Path(folder), number)
     return status[0]
+
+
+def _in_memory() -> str | None:
+    """Return a folder in memory, if the system has one: a full disk does not part those who meet
+    there."""
+    shared = "/dev/shm"
+    return shared if os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK) else None
 
 
 def _say_lost(folder: Path, number: int) -> None:

@@ -67,33 +67,6 @@ def test_ctrl_c_stops_all_with_a_checkpoint(models: Path, tmp_path: Path) -> Non
         store.close()
 
 
-def test_a_process_that_is_killed_ends_all_and_is_named_and_three_go_on(
-    models: Path, tmp_path: Path
-) -> None:
-    with started(tmp_path, *train(models, 2, 100_000)) as process:
-        ranks = after_cycle(process, 2)
-        ranks[1].kill()
-        status, said = ends(process)
-        assert status == 1
-        assert "Process 2 of 2 is gone: it was killed" in said
-        assert "Interrupted after" in said
-        assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
-    done = max(metrics(tmp_path))
-    with started(tmp_path, "resume", "1", "--cycles", str(done + 2), "--processes", "3") as process:
-        status, said = ends(process)
-        assert status == 0, said
-    assert max(metrics(tmp_path)) == done + 2
-
-
-def test_where_the_first_is_killed_the_others_end(models: Path, tmp_path: Path) -> None:
-    with started(tmp_path, *train(models, 2, 100_000)) as process:
-        ranks = after_cycle(process, 2)
-        ranks[0].kill()
-        assert ends(process)[0] == 1
-        assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
-    assert len(metrics(tmp_path)) >= 2
-
-
 def test_ctrl_c_before_the_processes_are_there_stops_them_all_the_same(
     models: Path, tmp_path: Path
 ) -> None:
