@@ -7,11 +7,16 @@ import platform
 from functools import cache
 
 # Of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGE = 16 << 20
+"""Bytes from which on a tensor has pages of its own, the most that glibc takes: logits of a large
+vocabulary, say, of which each comes in another size. In the heap they would leave holes into which
+small ones settle, so that the next ones go elsewhere."""
 
 
 def keep_freed_memory() -> None:
-    """Let freed memory stay with the process until :func:`return_freed_memory`.
+    """Let freed memory stay with the process until :func:`return_freed_memory`, but for that of the
+    largest tensors.
 
     By default glibc gives a large tensor's memory back when the tensor dies, and takes it again
     for the next: 100,000 page faults and more a PPO cycle, about a twentieth of its time on a CPU.
@@ -22,7 +27,7 @@ def keep_freed_memory() -> None:
     if libc is None:
         return
     libc.mallopt(_M_ARENA_MAX, 1)
-    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 

@@ -9,9 +9,12 @@ from helpers.models import TextReward, make_policy
 from helpers.preferences import make_dpo, parse
 
 from workbench.dpo.memory import PairsMemory, measure
+from workbench.learning.data_lengths import Item, Lengths
 from workbench.learning.footprint import Footprint
-from workbench.learning.memory import uneven
+from workbench.learning.memory import pieces
 from workbench.learning.workload import Workload, needed
+from workbench.models.capabilities import Capabilities
+from workbench.models.forward import micro_batches
 from workbench.models.phases import Phase
 from workbench.records import Pair
 
@@ -39,12 +42,13 @@ def lengths(pairs):
 def test_pairs_are_measured_as_the_policy_reads_them():
     # A letter a token, and the end that each completion learns; the last token is not fed.
     found = lengths([Pair("abc", "x", "yz"), Pair("a", "xyz", "yz" * 3)])
-    assert list(found.rows) == [(1 + 7 - 1, (4 + 7) / 2), (3 + 3 - 1, (2 + 3) / 2)]
+    assert found.items == [Item(1, (4, 7)), Item(3, (2, 3))]
+    assert [item.fed for item in found.items] == [1 + 7 - 1, 3 + 3 - 1]
     assert found.total == 1 + 4 + 7 + 3 + 2 + 3
     # Of very many some are counted, of all lengths, and the longest are among them.
     many = lengths(PAIRS * 50)
-    assert len(many.rows) < 400
-    assert many.rows[0] == lengths(PAIRS).rows[0]
+    assert len(many.items) < 400
+    assert many.longest == lengths(PAIRS).longest
     assert many.total == pytest.approx(50 * lengths(PAIRS).total, rel=0.05)
 
 
@@ -85,10 +89,30 @@ def test_the_trainer_knows_as_soon_as_there_are_pairs():
     assert needs.relief(hp, needed(needs.phases(hp))) == {}
 
 
-def test_logits_of_a_large_vocabulary_leave_holes_in_a_cpus_heap_alone():
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    large, small = (SimpleNamespace(vocabulary=size) for size in (50_257, 2048))
-    assert uneven(small, 900, cpu) == 0  # they are no larger than what else comes and goes
-    assert uneven(large, 500, cuda) == 0
-    # All of a micro-batch's, 100 MB of float32, once when read and once when learned from.
-    assert uneven(large, 500, cpu) == 2 * 500 * 50_257 * 4
+@pytest.mark.parametrize("branches", [0, 64])
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("tokens", [64, 512])
+def test_shapes_are_those_of_the_micro_batches(branches, together, tokens):
+    pairs = [Pair("ab" * 20, p.chosen, p.rejected) for p in PAIRS]
+    dpo = make_dpo(pairs, eos=(2,))
+    table = dpo.read_table(pairs, settings(), frozenset())
+    some = table.completions(range(len(pairs)), torch.device("cpu"))
+    taken = [(*batch.input_ids.shape, len(batch.row)) for batch in micro_batches(
+        some, torch.arange(2 * len(pairs)), max_tokens=tokens, device=torch.device("cpu"),
+        together=together, branches=branches)]
+    models = SimpleNamespace(capabilities=Capabilities(), branches=branches)
+    assert sorted(lengths(pairs).shapes(
+        len(pairs), tokens, models, each=2, together=together)) == sorted(taken)
+
+
+def test_of_many_batches_that_may_be_drawn_the_largest_counts():
+    # Alike in length are only the many short ones.
+    found = Lengths([Item(5, (1 + 9 * i,)) for i in range(40)] + [Item(5, (1,))] * 100, 0)
+    shapes = found.shapes(8, 64, SimpleNamespace(capabilities=Capabilities(), branches=0))
+    assert sum(rows for rows, *_ in shapes) == 8 * 17  # one of all lengths and sixteen drawn
+    assert max(rows for rows, *_ in shapes) > 5  # in equal shares they are of unlike lengths
+
+
+def test_texts_of_all_lengths_leave_holes_in_a_cpus_heap_alone():
+    assert pieces({"Gradients": 30, "Activations": 70}, torch.device("cpu")) == 20
+    assert pieces({"Gradients": 30, "Activations": 70}, torch.device("cuda")) == 0

@@ -28,6 +28,11 @@ def completions(prompt_length=12, lengths=LENGTHS, siblings=3):
         nothing, nothing, torch.ones(len(lengths), dtype=torch.bool), siblings=siblings)
 
 
+def shared(some, rows, width, max_tokens, together):
+    return share_rows([len(p) for p in some.prompts], some.lengths.tolist(), some.siblings, rows,
+                      width, max_tokens, together)
+
+
 def test_a_row_by_hand():
     # Prompt 7 8, answers 1 2 3 and 4 5: the last token of each is predicted, not read.
     line = lay_out([7, 8], [5, 6], [[1, 2, 3], [4, 5]])
@@ -48,7 +53,7 @@ def test_log_probabilities_are_those_of_each_alone(architecture, max_tokens):
     alone = replace(together, siblings=1)
     found, expected = (read_logprobs(policy, some, temperature=0.8, max_tokens=max_tokens,
                                      control=Unattended()) for some in (together, alone))
-    assert len(share_rows(together, range(6), policy.branches, max_tokens or 999, 1)) < 6
+    assert len(shared(together, range(6), policy.branches, max_tokens or 999, 1)) < 6
     torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
     assert expected[together.mask].std() > 0.5
 
@@ -71,11 +76,11 @@ def test_what_saves_nothing_does_not_share():
     # A token of prompt costs a model of width 8 48 units; a shared row of 2 + 2·40 tokens has
     # 6,400 - 1,600 - 882 more pairs to look at than two of 42.
     short, long = completions(2, (40, 40), 2), completions(60, (4, 4), 2)
-    assert share_rows(short, [0, 1], 8, 1000, 1) == share_rows(short, [0, 1], 8, 1000, 2) == []
-    assert share_rows(long, [0, 1], 8, 1000, 1) == share_rows(long, [0, 1], 8, 1000, 2) == [[0, 1]]
-    assert share_rows(long, [0, 1], 0, 1000, 1) == []
-    assert share_rows(replace(long, siblings=1), [0, 1], 8, 1000, 1) == []
-    assert share_rows(long, [0, 1], 8, 67, 1) == []
+    assert shared(short, [0, 1], 8, 1000, 1) == shared(short, [0, 1], 8, 1000, 2) == []
+    assert shared(long, [0, 1], 8, 1000, 1) == shared(long, [0, 1], 8, 1000, 2) == [[0, 1]]
+    assert shared(long, [0, 1], 0, 1000, 1) == []
+    assert shared(replace(long, siblings=1), [0, 1], 8, 1000, 1) == []
+    assert shared(long, [0, 1], 8, 67, 1) == []
 
 
 def weights(trainer):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.pairs import read_table
-from workbench.learning.data_lengths import Lengths, ReferencedMemory, of_all_lengths
+from workbench.learning.data_lengths import Item, Lengths, ReferencedMemory, of_all_lengths
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.records import Pair
 
@@ -23,11 +23,10 @@ def measure(
     some = of_all_lengths(pairs, lambda p: len(p.asked.text) + max(map(len, p.answers)))
     table = read_table(some, policy_tokenizer, control_tokens=control_tokens,
                        held_out_share=0.0, seed=0)
-    rows, total = [], 0
-    for prompt, *sides in zip(table.prompts, table.chosen, table.rejected, strict=True):
-        rows.append((len(prompt) + max(map(len, sides)) - 1, sum(map(len, sides)) / 2))
-        total += len(prompt) + sum(map(len, sides))
-    return Lengths(sorted(rows, reverse=True), total * len(pairs) // len(rows))
+    items = [Item(len(prompt), tuple(map(len, sides)))
+             for prompt, *sides in zip(table.prompts, table.chosen, table.rejected, strict=True)]
+    total = sum(item.prompt + sum(item.completions) for item in items)
+    return Lengths(items, total * len(pairs) // len(items))
 
 
 class PairsMemory(ReferencedMemory[DPOSettings]):

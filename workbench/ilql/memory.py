@@ -12,7 +12,7 @@ from workbench.learning.memory import (
     at_once,
     chunk,
     held,
-    uneven,
+    pieces,
     updating,
     with_allocator,
 )
@@ -32,16 +32,16 @@ class TextsMemory(DataMemory[ILQLSettings]):
     def phases(self, hp: ILQLSettings) -> Phases:
         """Return the bytes of each part, by phase."""
         models, costs = self.models, self.models.costs(hp)
-        shapes = self.lengths.shapes(
-            hp.batch_size, at_once(models, hp), models.capabilities.reading)
+        shapes = self.lengths.shapes(hp.batch_size, at_once(models, hp), models)
         update = updating(models, costs, hp, shapes)
         most = max(tokens for *_, tokens in shapes)
         update["Gradients"] += FLOAT * _learning(costs)
         update["Logits and backward pass"] += (
             _Q_LOGITS * FLOAT * chunk(costs, most, models.device) * costs.vocabulary)
-        update["Logits and backward pass"] += uneven(costs, most, models.device)
+        lost = pieces(update, models.device)
         phases = with_allocator(models, self.held(hp), {
             Phase.UPDATING: update, Phase.COMPARING: self.comparing(costs, hp)})
+        phases[Phase.UPDATING]["Allocator"] += lost
         return {phase: phases[phase] for phase in Phase if phase in phases}
 
     def measured_as(self, phase: Phase) -> Phase:

@@ -3,9 +3,11 @@ in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 from workbench.learning.footprint import Footprint, S
 from workbench.learning.memory import (
@@ -14,17 +16,19 @@ from workbench.learning.memory import (
     alone,
     at_once,
     held,
+    pieces,
     reading,
-    uneven,
     updating,
 )
 from workbench.learning.workload import Phases, Workload
-from workbench.models.capabilities import Batching
+from workbench.models.branches import share_rows, tokens_in_row
 from workbench.models.forward import cut_by_width
 from workbench.models.phases import Phase
 
 _READ = 256
 """Of more texts or pairs so many are counted, of all lengths."""
+_DRAWN = 16
+"""Batches that are drawn: one of many texts of like length makes the largest micro-batch."""
 _TOKEN_BYTES = 40
 """Of a token in a table: a number of Python's, and the place that points to it."""
 
@@ -32,14 +36,32 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """How many tokens a text has, or a pair of texts that begin alike."""
+
+    prompt: int
+    """What they begin with."""
+    completions: tuple[int, ...]
+
+    @property
+    def fed(self) -> int:
+        """Tokens of the longer text that are fed: all but the last."""
+        return self.prompt + max(self.completions) - 1
+
+
 class Lengths:
     """How long texts, or pairs of them, are."""
 
-    rows: Sequence[tuple[int, float]]
-    """Of each the tokens that are fed, with the prompt's, and those of its completion; longest
-    first. Of a pair they are those of the longer text, and the mean of both completions."""
-    total: int
-    """Tokens of all."""
+    def __init__(self, items: Iterable[Item], total: int) -> None:
+        """Order ``items``, the longest first; all have ``total`` tokens, those that were left out
+        for being many too."""
+        self.items = sorted(items, key=lambda item: item.fed, reverse=True)
+        self.total = total
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that are fed."""
+        return self.items[0].fed
 
     @property
     def table_bytes(self) -> int:
@@ -47,19 +69,46 @@ class Lengths:
         return _TOKEN_BYTES * self.total
 
     def shapes(
-        self, count: int, tokens: int, batching: Batching, *, each: int = 1, together: int = 1
+        self, count: int, tokens: int, models: Footprint[Any], *, each: int = 1, together: int = 1
     ) -> list[tuple[int, int, int]]:
         """Return rows, width and tokens of completions of the micro-batches of at most ``tokens``
-        that ``count`` of them make, each with ``each`` rows, of all lengths in equal shares."""
-        known = self.rows
-        chosen = [known[i * len(known) // count] for i in range(count) for _ in range(each)]
-        shapes, first = [], 0
-        for rows, width in cut_by_width([fed for fed, _ in chosen], tokens, together=together,
-                                        batching=batching):
-            part = chosen[first : first + rows]
-            shapes.append((rows, width, round(sum(completion for _, completion in part))))
-            first += rows
-        return shapes
+        that batches of ``count`` items make: one of all lengths in equal shares, and some drawn.
+
+        Args:
+            each: rows of an item; of a text more than one are taken to be as long as it is.
+            together: so many rows of an item stay in one micro-batch.
+        """
+        equal = [self.items[i * len(self.items) // count] for i in range(count)]
+        draw = np.random.default_rng(0)
+        drawn = [[self.items[i] for i in draw.integers(len(self.items), size=count)]
+                 for _ in range(_DRAWN if count < len(self.items) else 0)]
+        return [shape for some in (equal, *drawn)
+                for shape in _shapes(some, tokens, models, each, together)]
+
+
+def _shapes(
+    items: Sequence[Item], tokens: int, models: Footprint[Any], each: int, together: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the shapes of one batch, as :func:`workbench.models.forward.micro_batches` cuts it."""
+    prompts = [item.prompt for item in items for _ in range(each)]
+    lengths = [n for item in items for n in (item.completions * each)[:each]]
+    batching = models.capabilities.reading
+    rows = share_rows(
+        prompts, lengths, each, range(len(lengths)), models.branches, tokens, together)
+    if rows:
+        widths = [tokens_in_row(prompts, lengths, some) for some in rows]
+        together = 1
+    else:
+        rows = [[row] for row in range(len(lengths))]
+        fed = [prompt + length - 1 for prompt, length in zip(prompts, lengths, strict=True)]
+        widths = [max(fed[row - row % together :][:together]) for row in range(len(fed))]
+    order = sorted(range(len(rows)), key=lambda row: -widths[row])
+    first = 0
+    for number, width in cut_by_width(
+            [widths[row] for row in order], tokens, together=together, batching=batching):
+        part = [row for at in order[first : first + number] for row in rows[at]]
+        yield number, width, sum(lengths[row] for row in part)
+        first += number
 
 
 def of_all_lengths(items: Sequence[T], length: Callable[[T], int]) -> list[T]:
@@ -81,7 +130,7 @@ class DataMemory(RunMemory[S], Generic[S]):
 
     def tokens(self, hp: S) -> int:
         """Return how many tokens go through the model at once, of a whole batch."""
-        return min(at_once(self.models, hp), self.LEARNED * hp.batch_size * self.lengths.rows[0][0])
+        return min(at_once(self.models, hp), self.LEARNED * hp.batch_size * self.lengths.longest)
 
 
 class ReferencedMemory(DataMemory[S], Generic[S]):
@@ -92,20 +141,19 @@ class ReferencedMemory(DataMemory[S], Generic[S]):
     def phases(self, hp: S) -> Phases:
         """Return the bytes of each part, by phase."""
         models, lengths, each = self.models, self.lengths, self.LEARNED
-        costs, batching = models.costs(hp), models.capabilities.reading
-        longest = lengths.shapes(len(lengths.rows), at_once(models, hp), batching, each=2)
+        costs = models.costs(hp)
+        longest = lengths.shapes(len(lengths.items), at_once(models, hp), models, each=2)
         read = max(reading(models, costs, *shape) for shape in longest)
         shapes = lengths.shapes(
-            hp.batch_size, at_once(models, hp), batching, each=each, together=each)
+            hp.batch_size, at_once(models, hp), models, each=each, together=each)
         # The update comes first and needs most.
         working: Phases = {
-            Phase.UPDATING: updating(models, costs, hp, shapes),
+            Phase.UPDATING: updating(models, costs, hp, shapes, reads_first=True),
             Phase.EVALUATING: {"Reading": read},
             Phase.COMPARING: self.comparing(costs, hp),
         }
         phases = {phase: alone(models, self.held(hp), parts) for phase, parts in working.items()}
-        phases[Phase.UPDATING]["Allocator"] += uneven(
-            costs, max(tokens for *_, tokens in shapes), models.device)
+        phases[Phase.UPDATING]["Allocator"] += pieces(working[Phase.UPDATING], models.device)
         return phases
 
     def measured_as(self, phase: Phase) -> Phase:

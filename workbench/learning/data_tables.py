@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.formatting import counted, percent
-from workbench.learning.data_lengths import Lengths, of_all_lengths
+from workbench.learning.data_lengths import Item, Lengths, of_all_lengths
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream
 from workbench.records import PromptLike, ScoredText
@@ -81,9 +81,10 @@ def measure_texts(
     """
     some = of_all_lengths(texts, lambda t: len(t.prompt.text) + len(t.completion))
     table = read_texts(some, policy_tokenizer, control_tokens=control_tokens)
-    rows = [(len(prompt) + len(response) - 1, len(response))
-            for prompt, response in zip(table.prompts, table.responses, strict=True)]
-    return Lengths(sorted(rows, reverse=True), sum(map(sum, rows)) * len(texts) // len(rows))
+    items = [Item(len(prompt), (len(response),))
+             for prompt, response in zip(table.prompts, table.responses, strict=True)]
+    total = sum(item.prompt + sum(item.completions) for item in items)
+    return Lengths(items, total * len(texts) // len(items))
 
 
 def split_by_prompt(

@@ -117,6 +117,11 @@ class Footprint(Generic[S]):
         self._scorers = scorers
         self._measured: dict[Any, Any] = {}
 
+    @property
+    def branches(self) -> int:
+        """The width of the states, if completions of one prompt can share a row; else 0."""
+        return self.width if self.capabilities.branches else 0
+
     def rewards(self) -> list[Cost]:
         """Return what each reward model costs while it scores."""
         if "rewards" not in self._measured:
@@ -304,7 +309,8 @@ def reward_costs(model: Any) -> Cost:
 class _Live(TorchDispatchMode):
     """Counts the bytes of tensors that come and go while it is on, and the most at any time.
 
-    What lives already (``there``) is not counted. An operation's own scratch space is not seen.
+    What lives already (``there``) is not counted. Of an operation's own scratch space only the
+    copy is seen that oneDNN makes of a weight which it finds in rows (a wide head's).
     """
 
     def __init__(self, *there: nn.Module | Tensor) -> None:
@@ -316,6 +322,10 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        if func is torch.ops.mkldnn._linear_pointwise.default and (
+                weight := args[1]).layout is torch.strided:
+            self.peak = max(
+                self.peak, self.now + weight.nbytes + result.nbytes)  # result is not noted yet
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.layout is torch.strided:
                 storage = leaf.untyped_storage()

@@ -19,6 +19,7 @@ from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
 from workbench.models.in_place_gradients import adds_in_place
+from workbench.models.kernels import copies_weight
 from workbench.models.phases import Phase
 from workbench.settings import HyperparameterError, Value
 
@@ -33,8 +34,8 @@ _TOKEN_BYTES = 64
 # their sums in double precision; the first three stay until the next token replaces them.
 _CHOOSING, _CHOSEN = 6, 3
 
-# Logits of so many bytes are no larger than what else comes and goes: they find a place.
-_SETTLED = 8 << 20
+# A share of what the update works with, as measured (tests/benchmarks/MEMORY.md).
+_PIECES = 0.2
 
 Parts = dict[str, int]
 
@@ -86,7 +87,7 @@ def scoring(
 
 def updating(
     models: Footprint[S], costs: PolicyCosts, hp: S, shapes: Sequence[tuple[int, int, int]], *,
-    value: Trunk | None = None, entropy: bool = False,
+    value: Trunk | None = None, entropy: bool = False, reads_first: bool = False,
 ) -> Parts:
     """Return what the steps take.
 
@@ -94,16 +95,23 @@ def updating(
         shapes: of the micro-batches: rows, tokens of the longest, and tokens of completions in all.
         value: the value model's trunk, if it has one of its own.
         entropy: whether the loss has a gradient through the entropy.
+        reads_first: whether all log-probabilities of a micro-batch are read before it is learned
+            from.
     """
+    in_place = adds_in_place(models.placement(hp))
     # Elsewhere each weight's gradient is made before it is added to the sum.
-    head, layer = (0, 0) if hp.lora_rank or adds_in_place(models.placement(hp)) else (
+    head, layer = (0, 0) if hp.lora_rank or in_place else (
         FLOAT * models.weights.head_parameters, FLOAT * models.weights.largest_layer)
+    if in_place and not hp.lora_rank and copies_weight(costs.vocabulary):
+        head = FLOAT * models.weights.head_parameters
     reader = costs.head_entropy if entropy else costs.head_training
 
     def parts(rows: int, longest: int, tokens: int) -> Parts:
         states = FLOAT * costs.width * tokens * (2 if value else 1)
         kept = costs.trunk.kept(rows, longest) + (value.kept(rows, longest) if value else 0)
         heads = reader(1, chunk(costs, tokens, models.device, learns=not hp.lora_rank)) + head
+        if reads_first:
+            heads = max(heads, costs.head(1, chunk(costs, tokens, models.device)))
         trunk = costs.trunk.peak(rows, longest) - costs.trunk.kept(rows, longest) + states + layer
         return {
             "Gradients": FLOAT * models.trained(hp),
@@ -137,14 +145,10 @@ def with_allocator(
     return phases
 
 
-def uneven(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
-    """Return what a CPU's heap loses in an update on texts of all lengths, whose largest
-    micro-batch has ``tokens`` of completions. Logits of a large vocabulary are its largest tensors
-    by far: small ones settle where they lay, and the next are laid elsewhere, when completions are
-    read and when they are learned from."""
-    if device.type != "cpu" or FLOAT * costs.vocabulary * chunk(costs, tokens, device) <= _SETTLED:
-        return 0
-    return 2 * FLOAT * costs.vocabulary * tokens
+def pieces(update: Parts, device: torch.device) -> int:
+    """Return what a CPU's heap loses in an ``update`` on texts of all lengths: micro-batches of
+    all shapes leave pieces which the next cannot use."""
+    return round(_PIECES * sum(update.values())) if device.type == "cpu" else 0
 
 
 def alone(models: Footprint[S], there: Parts, parts: Parts) -> Parts:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
-from workbench.learning.data_lengths import DataMemory, Lengths
+from workbench.learning.data_lengths import DataMemory, Item, Lengths
 from workbench.learning.trainer import S, Trainer, held_out_prompts
 from workbench.learning.workload import Workload
 from workbench.records import PromptLike
@@ -98,8 +98,7 @@ class OfflineTrainer(Trainer[S], Generic[S, I, T]):
         """
         items, read = cast("Sequence[I]", work.data), settings.control_tokens
         if not items:
-            row = (work.prompt + settings.response_length - 1, settings.response_length)
-            return Lengths([row], 0)
+            return Lengths([Item(work.prompt, (settings.response_length,))], 0)
         known = self._lengths
         if known is None or known[0] is not items or known[1] != read:
             known = self._lengths = (items, read, self.measure_lengths(items, settings))

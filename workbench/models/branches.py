@@ -14,8 +14,6 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from workbench.models.sampling import Completions
-
 _PADDING = -1
 _LONGEST = 2048
 """Tokens of a row that is shared: what each of them reads is a square of it."""
@@ -71,46 +69,56 @@ def side_by_side(lines: Sequence[Line]) -> tuple[Tensor, Tensor, Tensor, Tensor,
 
 
 def share_rows(
-    completions: Completions, rows: Sequence[int], width: int, max_tokens: int, together: int
+    prompts: Sequence[int], lengths: Sequence[int], siblings: int, rows: Sequence[int], width: int,
+    max_tokens: int, together: int,
 ) -> list[list[int]]:
     """Return which of ``rows`` share a row of the model; nothing where none should.
 
     Args:
+        prompts: tokens of each row's prompt.
+        lengths: and of its completion.
+        siblings: so many rows, one after another, are completions of one prompt.
         width: of the model's states; 0: it does not read branches.
         max_tokens: a shared row has no more.
         together: so many siblings must be in one micro-batch: they share a row, or none does.
     """
-    if not width or completions.siblings < 2:
+    if not width or siblings < 2:
         return []
-    lengths = completions.lengths.tolist()
+
+    def length(some: Sequence[int]) -> int:
+        return prompts[some[0]] + sum(lengths[row] for row in some)
+
     if together > 1:
         units = [list(rows[i : i + together]) for i in range(0, len(rows), together)]
-        gain = sum(
-            _saved(len(completions.prompts[unit[0]]), _length(completions, lengths, unit[:i]),
-                   lengths[unit[i]], width)
-            for unit in units for i in range(1, together))
-        fits = all(_length(completions, lengths, unit) <= _LONGEST for unit in units)
+        gain = sum(_saved(prompts[unit[0]], length(unit[:i]), lengths[unit[i]], width)
+                   for unit in units for i in range(1, together))
+        fits = all(length(unit) <= _LONGEST for unit in units)
         return units if fits and gain > 0 else []
     families: dict[int, list[int]] = {}
     for row in rows:
-        families.setdefault(row // completions.siblings, []).append(row)
+        families.setdefault(row // siblings, []).append(row)
     # As many in every row, so that rows are of like width.
     most = most_in_a_row(
-        round(fmean(len(completions.prompts[row]) for row in rows)),
-        round(fmean(lengths[row] for row in rows)), completions.siblings, width, max_tokens)
+        round(fmean(prompts[row] for row in rows)), round(fmean(lengths[row] for row in rows)),
+        siblings, width, max_tokens)
     if most < 2:
         return []
     shared: list[list[int]] = []
     for family in families.values():
         some: list[int] = []
         for row in sorted(family, key=lambda row: -lengths[row]):
-            taken = _length(completions, lengths, [*some, row])
-            if some and len(some) < most and taken <= min(max_tokens, _LONGEST):
+            if some and len(some) < most and length([*some, row]) <= min(max_tokens, _LONGEST):
                 some.append(row)
             else:
                 some = [row]
                 shared.append(some)
     return shared if any(len(some) > 1 for some in shared) else []
+
+
+def tokens_in_row(prompts: Sequence[int], lengths: Sequence[int], some: Sequence[int]) -> int:
+    """Return how many tokens of the model's row are fed where ``some`` share it: of each completion
+    all but the last."""
+    return prompts[some[0]] + sum(lengths[row] - 1 for row in some)
 
 
 def most_in_a_row(
@@ -123,10 +131,6 @@ def most_in_a_row(
            and _saved(prompt, prompt + count * response, response, width) > 0):
         count += 1
     return count
-
-
-def _length(completions: Completions, lengths: Sequence[int], some: Sequence[int]) -> int:
-    return len(completions.prompts[some[0]]) + sum(lengths[row] for row in some)
 
 
 def _saved(prompt: int, before: int, own: int, width: int) -> float:

@@ -77,7 +77,9 @@ def micro_batches(
         branches: the width of the model's states, if it reads branches; else 0.
     """
     max_tokens = tokens_at_once(max_tokens, device)
-    shared = share_rows(completions, rows.tolist(), branches, max_tokens, together)
+    shared = share_rows(
+        [len(p) for p in completions.prompts], completions.lengths.tolist(), completions.siblings,
+        rows.tolist(), branches, max_tokens, together)
     if shared:
         lines = _laid_out(completions, shared)
         cuts = list(cut_by_width([len(line.ids) for line in lines], max_tokens))

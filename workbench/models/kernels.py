@@ -34,6 +34,11 @@ def use_native_gelu(model: nn.Module) -> None:
                 setattr(parent, name, nn.GELU(approximate="tanh"))
 
 
+def copies_weight(outputs: int) -> bool:
+    """Whether :func:`linear` lays out a copy of a weight of so many outputs for each product."""
+    return outputs >= _WIDE and torch.backends.mkldnn.is_available()
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``x W' + b`` by the faster of a CPU's kernels.
 
@@ -42,7 +47,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight: (out, in) float32.
         bias: (out,) or None.
     """
-    if len(weight) >= _WIDE and torch.backends.mkldnn.is_available() and weight.is_contiguous():
+    if copies_weight(len(weight)) and weight.is_contiguous():
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return nn.functional.linear(x, weight, bias)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.feedback.reward_text import Reader
-from workbench.learning.data_lengths import DataMemory, Lengths, of_all_lengths
+from workbench.learning.data_lengths import DataMemory, Item, Lengths, of_all_lengths
 from workbench.learning.footprint import Footprint
 from workbench.learning.memory import FLOAT, Parts, alone, at_once, held
 from workbench.learning.workload import Phases
@@ -15,6 +15,7 @@ from workbench.models.in_place_gradients import adds_in_place
 from workbench.models.phases import Phase
 from workbench.records import Pair
 from workbench.reward_training.hyperparameters import RewardSettings
+from workbench.reward_training.model import tokens_alike
 from workbench.reward_training.pairs import read_table
 
 
@@ -26,9 +27,14 @@ def measure(pairs: Sequence[Pair], tokenizer: Any, *, chat: bool) -> Lengths:
     """
     some = of_all_lengths(pairs, lambda p: len(p.asked.text) + max(map(len, p.answers)))
     table = read_table(some, Reader(tokenizer), chat=chat, held_out_share=0.0, seed=0)
+    # The end may come as one more token.
     widths = [len(row.ids) + 1 for row in table.rows]
-    rows = [(max(widths[2 * p], widths[2 * p + 1]), 1.0) for p in range(len(table))]
-    return Lengths(sorted(rows, reverse=True), sum(widths) * len(pairs) // len(rows))
+    items = []
+    for place in range(0, len(widths), 2):
+        alike = tokens_alike(*table.rows[place : place + 2])
+        items.append(Item(alike, tuple(
+            width - alike + 1 for width in widths[place : place + 2])))
+    return Lengths(items, sum(widths) * len(pairs) // len(items))
 
 
 class RewardFootprint(Footprint[RewardSettings]):
@@ -49,10 +55,9 @@ class RewardMemory(DataMemory[RewardSettings]):
     def phases(self, hp: RewardSettings) -> Phases:
         """Return the bytes of each part, by phase."""
         models, lengths = self.models, self.lengths
-        costs, batching = models.costs(hp), models.capabilities.reading
-        shapes = lengths.shapes(
-            hp.batch_size, at_once(models, hp), batching, each=2, together=2)
-        longest = lengths.shapes(len(lengths.rows), at_once(models, hp), batching, each=2)
+        costs = models.costs(hp)
+        shapes = lengths.shapes(hp.batch_size, at_once(models, hp), models, each=2, together=2)
+        longest = lengths.shapes(len(lengths.items), at_once(models, hp), models, each=2)
         # Elsewhere each weight's gradient is made before it is added to the sum.
         layer = 0 if hp.lora_rank or adds_in_place(models.placement(hp)) else (
             FLOAT * models.weights.largest_layer)

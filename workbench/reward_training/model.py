@@ -188,7 +188,7 @@ class RewardInTraining(nn.Module):
                 yield pairs, self.scores(some) if some else torch.zeros(0, device=self.device)
             return
         ends = self._ends(rows)
-        shared = [min(_alike(rows[i], rows[i + 1]), ends[i], ends[i + 1])
+        shared = [min(tokens_alike(rows[i], rows[i + 1]), ends[i], ends[i + 1])
                   for i in range(0, len(rows), 2) for _ in range(2)]
         # The last token of a response is never fed: nothing is predicted from it.
         completions = Completions.of_ids(
@@ -345,7 +345,7 @@ class RewardInTraining(nn.Module):
         return False
 
 
-def _alike(one: Row, other: Row) -> int:
+def tokens_alike(one: Row, other: Row) -> int:
     """Return how many tokens two rows begin with alike."""
     pairs = enumerate(zip(one.ids, other.ids, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one.ids), len(other.ids)))
