@@ -31,6 +31,14 @@ def keep_freed_memory() -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def keep_small_memory_alone() -> None:
+    """Give freed memory of a MiB or more back at once from now on, where memory counts more than
+    time: weights that come and go whole would leave holes of their own sizes."""
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
 def return_freed_memory() -> None:
     """Give memory that is no longer used back to the system, as after a run."""
     libc = _glibc()

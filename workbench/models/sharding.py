@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from workbench import processes
+from workbench.memory_allocator import keep_small_memory_alone
 from workbench.models import ranks
 
 
@@ -34,6 +35,8 @@ def shard(model: nn.Module, device: torch.device) -> None:
     if not layers:
         raise ValueError("This architecture has no layers that could be shared out over processes; "
                          "set Sharding (sharding) to replicate.")
+    if device.type == "cpu":
+        keep_small_memory_alone()
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
