@@ -150,6 +150,13 @@ async def close_question(stage: Stage) -> None:
 
 
 @scene
+async def leave_question(stage: Stage) -> None:
+    from workbench.gui.dialogs import ask_about_leaving
+
+    ask_about_leaving(stage.window, starting=True, leave=lambda: None, stop=lambda: None)
+
+
+@scene
 async def toast(stage: Stage) -> None:
     stage.window.toast.show_message(
         "warning", "prompts.jsonl: 61 prompts read; lines 4, 9 and 17 have no text under "

@@ -19,7 +19,12 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import EXAMPLE_REWARDS
-from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
+from workbench.gui.dialogs import (
+    ask_about_closing,
+    ask_about_leaving,
+    ask_for_cycles,
+    offer_resume,
+)
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.models.consent import ask_to_trust
 from workbench.gui.runs.branch_dialog import BranchDialog
@@ -183,6 +188,8 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
         opened.window, "A gradient was not a number.", "details", 2, "", lambda: None),
     "close_question": lambda opened: ask_about_closing(
         opened.window, stop=lambda: None, keep=lambda: None, tray=True),
+    "leave_question": lambda opened: ask_about_leaving(
+        opened.window, starting=True, leave=lambda: None, stop=lambda: None),
     "ask_judge_question": lambda opened: ask_to_trust(
         opened.window, ev.UntrustedJudge("http://localhost:1234", 240), lambda: None,
         lambda: None),

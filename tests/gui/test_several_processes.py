@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 from helpers.folders import save_policy, save_reward
+from helpers.play import play, until
 from helpers.processes import environment
 from helpers.window import Opened
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.app import Workbench
 from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.store.store import Store
@@ -55,13 +59,23 @@ def computing() -> list[psutil.Process]:
             if "hand-over" in p.cmdline() and "RANK" in p.environ()]
 
 
+def handed_over() -> list[psutil.Process]:
+    """Return the processes that were started for a run, the launching one too."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "hand-over" in process.cmdline():
+                found.append(process)
+    return found
+
+
 def test_two_processes_are_started_steered_and_stopped_and_one_goes_on(
     qtbot: QtBot, opened: Opened, store: Store
 ) -> None:
     window, actions, form = opened.window, opened.window.actions_, (
         opened.window.hyperparameters.form)
 
-    def until(condition: Callable[[], object]) -> None:
+    def soon(condition: Callable[[], object]) -> None:
         qtbot.waitUntil(lambda: bool(condition()))
 
     form.set_values({
@@ -69,35 +83,81 @@ def test_two_processes_are_started_steered_and_stopped_and_one_goes_on(
         "response_length": 5, "comparison_prompts": 2}, "test")
     assert window.trains.sentence.endswith(", seed 0, in 2 processes")
     actions["start"].trigger()
-    until(lambda: "Starting 2 processes" in window.note.text())
+    soon(lambda: "Starting 2 processes" in window.note.text())
     assert window.state is State.LOADING
-    until(lambda: window.state is State.RUNNING)
+    soon(lambda: window.state is State.RUNNING)
     ranks = computing()
     assert len(ranks) == 2
-    until(lambda: window.metrics._run is not None and len(window.metrics._run.cycles) >= 2)
+    soon(lambda: window.metrics._run is not None and len(window.metrics._run.cycles) >= 2)
 
     form.set_values({"kl_coef": 0.4}, "test")
     actions["apply"].trigger()
-    until(lambda: [(c.name, c.new) for c in store.changes(1)] == [("kl_coef", 0.4)])
+    soon(lambda: [(c.name, c.new) for c in store.changes(1)] == [("kl_coef", 0.4)])
 
     actions["pause"].trigger()
-    until(lambda: window.state is State.PAUSED)
+    soon(lambda: window.state is State.PAUSED)
     cycles = store.run(1).cycles
     actions["step"].trigger()
-    until(lambda: window.note.text() == f"After cycle {cycles + 1}")
+    soon(lambda: window.note.text() == f"After cycle {cycles + 1}")
     actions["stop"].trigger()
-    until(lambda: store.run(1).status == "stopped")
+    soon(lambda: store.run(1).status == "stopped")
     assert not psutil.wait_procs(ranks, timeout=600)[1]
 
-    until(lambda: actions["pause"].isEnabled() and opened.controller.watched is None)
+    soon(lambda: actions["pause"].isEnabled() and opened.controller.watched is None)
     form.set_values({"processes": 1}, "test")
     opened.controller.resuming.resume(1, step=True)
-    until(lambda: store.run(1).cycles == cycles + 2)
+    soon(lambda: store.run(1).cycles == cycles + 2)
     assert not computing()
     assert ("processes", 2, 1) in [(c.name, c.old, c.new) for c in store.changes(1)]
-    until(lambda: window.state is State.PAUSED)
+    soon(lambda: window.state is State.PAUSED)
     actions["stop"].trigger()
-    until(lambda: store.run(1).status == "stopped")
+    soon(lambda: store.run(1).status == "stopped")
+
+
+@pytest.mark.parametrize("answer", ["leave_and_close", "stop_and_close"])
+def test_closing_while_they_are_started_asks_whether_the_run_is_to_go_on(
+    qapp: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    home = tmp_path / "home"
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+
+    async def close(workbench: Workbench) -> None:
+        window = workbench.window
+        await until(lambda: window.state is State.READY)
+        window.hyperparameters.form.set_values({
+            "processes": 2, "num_cycles": 5000, "batch_size": 4, "num_mini_batches": 1,
+            "response_length": 5, "comparison_prompts": 2}, "test")
+        window.actions_["start"].trigger()
+        await until(lambda: "Starting 2 processes" in window.note.text())
+        window.close()
+        box = window.findChild(QMessageBox, "leave_question")
+        assert box.text() == "The processes of a run are still being started. Close?"
+        box.findChild(QPushButton, "leave_question_cancel").click()
+        assert not workbench._exit.is_set()
+        window.close()
+        await until(lambda: window.findChild(QMessageBox, "leave_question") is not box)
+        window.findChild(QMessageBox, "leave_question").findChild(QPushButton, answer).click()
+        assert workbench._exit.is_set()
+
+    async def come_back(workbench: Workbench) -> None:
+        window, store = workbench.window, workbench.store
+        if answer == "stop_and_close":
+            assert store.runs() == []
+            return
+        await until(lambda: store.run(1) is not None and store.run(1).cycles >= 1)
+        workbench.controller.show_run(1)  # which watches it
+        await until(lambda: window.state is State.RUNNING)
+        window.actions_["stop"].trigger()
+        await until(lambda: store.run(1).status == "stopped")
+
+    models = [str(save_policy(tmp_path / "p")), str(save_reward(tmp_path / "r"))]
+    play(qapp, home, close, models=models)
+    left = handed_over()
+    if answer == "stop_and_close":
+        assert not psutil.wait_procs(left, timeout=600)[1]
+    play(qapp, home, come_back, models=models)
+    assert not psutil.wait_procs(left, timeout=600)[1]
 
 
 def test_what_the_processes_cannot_do_is_said(

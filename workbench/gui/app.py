@@ -22,7 +22,7 @@ from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.controller import Controller
 from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.gui.controllers.tray import Tray
-from workbench.gui.dialogs import ask_about_closing
+from workbench.gui.dialogs import ask_about_closing, ask_about_leaving
 from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
@@ -30,6 +30,7 @@ from workbench.gui.settings import Settings
 from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
+from workbench.training.commands import CancelLoading, Stop
 from workbench.training.events import Event, ModelsLoaded, State
 from workbench.training.states import ALIVE
 
@@ -222,12 +223,23 @@ class Workbench:
             self._early = name
 
     def _close_wanted(self) -> None:
-        if self.window.state in ALIVE and self.controller.watched is None:
+        over = self.session.hands_over if hasattr(self, "session") else None
+        if over is not None:
+            ask_about_leaving(self.window, starting=over == "starting", leave=self.exit,
+                              stop=self._end_handed_over)
+        elif self.window.state in ALIVE and self.controller.watched is None:
             ask_about_closing(
                 self.window, stop=self.exit, keep=self.tray.put_away, tray=self.tray.is_there(),
                 held=self.controller.held, kept=self.controller.run_control.kept())
         else:
             self.exit()
+
+    def _end_handed_over(self) -> None:
+        """Give up processes that are being started, or stop the run that they have begun, and
+        close."""
+        if (over := self.session.hands_over) is not None:
+            self.session.send(CancelLoading() if over == "starting" else Stop())
+        self.exit()
 
     async def _shut(self) -> None:
         """End the run and every thread while the window still paints."""

@@ -57,6 +57,23 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
          (how, "keep_running", f"Let the run go on with the window {where}", keep)))
 
 
+def ask_about_leaving(parent: QWidget, *, starting: bool, leave: Callable[[], None],
+                      stop: Callable[[], None]) -> QMessageBox:
+    """Ask what to do with a run in processes of its own, which goes on without the window, when the
+    window is closed. ``starting``: they are being started, and there is no run yet."""
+    return ask(
+        parent, "leave_question", "Close PPO Workbench",
+        "The processes of a run are still being started. Close?" if starting else
+        "A run goes on in processes of its own. Close?",
+        f"{'They' if starting else 'These'} need no window: "
+        f"{'the run begins, and' if starting else 'it goes on, and'} PPO Workbench watches and "
+        "steers it when it is opened again.",
+        (("&Close", "leave_and_close", "Close the window; the run goes on without it", leave),
+         ("&Give it up and close" if starting else "&Stop and close", "stop_and_close",
+          "Begin no run, and close" if starting else
+          "End the run with a checkpoint, and close", stop)))
+
+
 def ask_for_cycles(parent: QWidget, name: str, done: int,
                    then: Callable[[int], None]) -> Dialog:
     """Ask how many cycles a run that has done all of its own shall have."""

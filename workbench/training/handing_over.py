@@ -36,6 +36,7 @@ class HandedOver:
             command: what they do first.
         """
         self._begun, self._failed, self._cancelled = begun, failed, False
+        self._asked, self._left = threading.Event(), threading.Event()
         logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         self._log = logs / f"processes-{os.getpid()}-{uuid4().hex[:8]}.log"
@@ -55,6 +56,11 @@ class HandedOver:
         self._cancelled = True
         self._process.terminate()
 
+    def leave(self) -> None:
+        """Let them go on alone: wait until they have been asked, and tell nobody any more."""
+        self._left.set()
+        self._asked.wait()
+
     def _follow(self, request: bytes) -> None:
         assert self._process.stdin is not None
         try:
@@ -62,14 +68,18 @@ class HandedOver:
                 pipe.write(request)
         except OSError:
             pass  # it has ended, and has said why
+        self._asked.set()
         while self._process.poll() is None:
             if (run := self._run()) is not None:
-                self._begun(run)
+                if not self._left.is_set():
+                    self._begun(run)
                 self._process.wait()
                 self._log.unlink(missing_ok=True)
                 return
             time.sleep(POLL_SECONDS)
-        self._failed("Starting the processes was cancelled." if self._cancelled else self._why())
+        if not self._left.is_set():
+            self._failed("Starting the processes was cancelled." if self._cancelled
+                         else self._why())
 
     def _lines(self) -> list[str]:
         return self._log.read_text("utf-8", errors="replace").splitlines()

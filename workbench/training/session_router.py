@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Literal
 
 from workbench.store.store import Store
 from workbench.training.commands import (
@@ -34,6 +35,7 @@ from workbench.training.session import Listener, Session
 from workbench.training.wire import STEERING
 
 _BUSY = (State.RUNNING, State.PAUSED, State.STOPPING)
+HandsOver = Literal["starting", "training"]
 
 
 class SessionRouter:
@@ -49,6 +51,9 @@ class SessionRouter:
         self._own = StateChanged(State.IDLE)
         self._models: LoadModels | None = None
         self._starting: HandedOver | None = None
+        self._handed: set[int] = set()
+        """Runs that processes train which were started here."""
+        self._watched = 0
         self._remote: RemoteSession | None = None
         self._left: list[RemoteSession] = []
         self._session = Session(store, self._hear_own, threads=threads,
@@ -58,6 +63,15 @@ class SessionRouter:
     def state(self) -> State:
         """The own session's state."""
         return self._session.state
+
+    @property
+    def hands_over(self) -> HandsOver | None:
+        """What processes that were started here do, and would go on doing without this one: they
+        are being started, or they train the run that is watched."""
+        with self._guard:
+            if self._starting is not None:
+                return "starting"
+            return "training" if self._remote and self._watched in self._handed else None
 
     def send(self, command: Command) -> None:
         """Ask for something; the answer comes as events. Returns at once."""
@@ -78,9 +92,13 @@ class SessionRouter:
             self._session.send(command)
 
     def close(self) -> None:
-        """End the own run and every thread; a watched run goes on."""
+        """End the own run and every thread; a watched run goes on, and processes that are being
+        started begin theirs."""
         with self._guard:
             self._drop()
+            starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.leave()
         for left in self._left:
             left.close()
         self._session.close()
@@ -94,6 +112,7 @@ class SessionRouter:
                 return
             self._drop()
             made: list[RemoteSession] = []
+            self._watched = command.run_id
             self._remote = RemoteSession(
                 self._store, command.run_id, lambda event: self._hear_remote(made, event))
             made.append(self._remote)
@@ -129,11 +148,16 @@ class SessionRouter:
 
     def _begun(self, run_id: int) -> None:
         with self._guard:
+            if self._starting is None:
+                return  # it was left
             self._starting = None
             self._watch(Watch(run_id))
+            self._handed.add(run_id)
 
     def _not_begun(self, name: str, sentence: str) -> None:
         with self._guard:
+            if self._starting is None:
+                return
             self._starting = None
             self._listener(CommandRefused(name, sentence))
             self._listener(self._own)
