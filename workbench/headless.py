@@ -533,6 +533,8 @@ def _stop_on_signals(session: Session) -> Iterator[Callable[[], bool]]:
     def stop(number: int, _: object) -> None:
         if number == HANGUP and len(says) < presses:
             return
+        if number == signal.SIGTERM and processes.MEETING in os.environ:
+            return  # another process has failed: it is found out which, and the run ends for that
         if not says:
             os._exit(INTERRUPTED)  # what waits for the training thread may wait for long
         sentence = says.pop(0)

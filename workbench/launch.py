@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,7 +39,7 @@ def launch(words: Sequence[str], number: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    status, killed = [FAILED], False
+    status, failed = [FAILED], dict[int, int]()
     with tempfile.TemporaryDirectory(
             prefix="ppo-workbench-", dir=_in_memory()) as folder, _environment(folder, number):
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
@@ -50,13 +50,11 @@ def launch(words: Sequence[str], number: int) -> int:
             local_addr="127.0.0.1", shutdown_timeout=_GRACE)
 
         def run() -> None:
-            nonlocal killed
             try:
                 elastic_launch(config, sys.executable)("-m", "workbench", *words)
             except ChildFailedError as error:
-                first = error.failures.get(0)
-                status[0] = first.exitcode if first is not None and first.exitcode > 0 else FAILED
-                killed = first is not None and first.exitcode == -signal.SIGKILL
+                failed.update({rank: each.exitcode for rank, each in error.failures.items()})
+                status[0] = max(FAILED, failed.get(0, FAILED))
             except Exception as error:
                 tell(f"the processes could not be started ({error}).")
             else:
@@ -72,8 +70,8 @@ def launch(words: Sequence[str], number: int) -> int:
         told = Path(folder) / _STATUS
         if told.exists():
             status[0] = int(told.read_text())
-        elif killed:
-            _say_lost(Path(folder), number)
+        elif failed:
+            _say_lost(Path(folder), failed, number)
     return status[0]
 
 
@@ -84,12 +82,18 @@ def _in_memory() -> str | None:
     return shared if os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK) else None
 
 
-def _say_lost(folder: Path, number: int) -> None:
-    """Say that the first process was killed, and mark its run."""
-    why = folder / processes.WHY
-    sentence = why.read_text() if why.exists() else processes.killed(0, number)
+def _say_lost(folder: Path, failed: Mapping[int, int], number: int) -> None:
+    """Say what the first process of ``number`` cannot say any more, and mark its run. ``failed``
+    has the exit status of each that failed before all were ended."""
+    why, run = folder / processes.WHY, folder / processes.RUN
+    killed = [rank for rank, status in failed.items() if status == -signal.SIGKILL]
+    if why.exists():
+        sentence = why.read_text()
+    elif killed:
+        sentence = processes.killed(min(killed), number)
+    else:
+        sentence = f"Process {min(failed) + 1} of {number} failed; what it said is above."
     tell(sentence)
-    run = folder / processes.RUN
     if not run.exists():
         return
     from workbench.store.store import Store
@@ -153,6 +157,8 @@ def _handed_on(first: Path) -> Iterator[Callable[[], None]]:
     waiting: list[int] = []
 
     def hand_on(number: int, _: object = None) -> None:
+        # By SIGTERM the launcher tells it that another has failed.
+        number = signal.SIGINT if number == signal.SIGTERM else number
         try:
             os.kill(int(first.read_text()), number)
         except FileNotFoundError:

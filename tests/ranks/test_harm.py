@@ -87,6 +87,7 @@ def test_one_that_is_killed_in_a_phase_ends_all(
                 "memory.")
     assert sentence in said
     assert "Go on with: ppo-workbench resume 1" in said
+    assert "Ctrl+C" not in said
     goes_on(tmp_path, "interrupted", sentence, 2, whole)
 
 

@@ -164,7 +164,7 @@ class Heartbeat:
         with a checkpoint; the others end with it, or after a while."""
         if self._own == 0:
             self._parent = os.getppid()
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
         elif self._ended.wait(SILENCE):
             return
         else:
@@ -174,5 +174,5 @@ class Heartbeat:
         """End where the others cannot be found any more."""
         if self._own:
             os._exit(1)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
         self._ended.set()

@@ -7,6 +7,7 @@ PHASE NUMBER", NUMBER being the how-manieth time that the phase is entered.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -67,7 +68,16 @@ def process_of(rank: str) -> int:
 if "HARM" in os.environ and "RANK" in os.environ:
     rank, kind, phase, number = os.environ["HARM"].split()
     own = os.environ["RANK"]
+    def harm() -> None:
+        process = process_of(rank)
+        come_to(kind, process)
+        if rank != own and kind == "kill":  # the launcher knows before the checkpoint is there
+            import psutil
+
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(process).wait()
+
     if phase == "CHECKPOINT" and own == "0":  # which writes them
-        in_checkpoint(int(number), lambda: come_to(kind, process_of(rank)))
+        in_checkpoint(int(number), harm)
     elif phase != "CHECKPOINT" and own == rank:
         in_phase(phase, int(number), lambda: come_to(kind, os.getpid()))
