@@ -280,6 +280,9 @@ def _add_best_of_n(commands: Any, home: argparse.ArgumentParser) -> None:
     best.add_argument("--seed", metavar="N", type=int, default=0, dest="sampling_seed",
                       help="of the random numbers (default: 0)")
     best.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
+    best.add_argument("--processes", metavar="N", type=int,
+                      help="how many processes share out the completions (default: as many as "
+                           "compute the run)")
     best.add_argument("--json", action="store_true", help="one JSON object per n and line")
     _add_trust(best)
 

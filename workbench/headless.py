@@ -45,7 +45,7 @@ from workbench.options import (
     settings_of,
 )
 from workbench.records import BestOf, RunData
-from workbench.settings import HyperparameterError
+from workbench.settings import MOST_PROCESSES, HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.store import Store
@@ -166,7 +166,7 @@ def _processes_of(options: argparse.Namespace, changes: dict[str, Any]) -> int:
         wanted = processes.started()
     if wanted != before or "processes" in changes:
         changes["processes"] = wanted
-    return wanted if 1 < wanted <= 1024 else 0
+    return wanted if 1 < wanted <= MOST_PROCESSES else 0
 
 
 def export(options: argparse.Namespace) -> int:
@@ -182,7 +182,13 @@ def best_of_n(options: argparse.Namespace) -> int:
         prompts = prompts_of(options.prompts) if options.prompts else ()
         if options.prompts and not prompts:
             raise UsageError(f"There is no prompt to complete in {options.prompts}.")
-    except (PromptFileError, UsageError) as error:
+        asked = options.processes
+        if asked is not None and not 1 <= asked <= MOST_PROCESSES:
+            raise UsageError(f"--processes must be between 1 and {MOST_PROCESSES}, not {asked}.")
+        number = _processes_of(options, {} if asked is None else {"processes": asked})
+        if number and processes.started() == 1:
+            return launch(options.words, number)
+    except (PromptFileError, StoreError, UsageError) as error:
         return unusable(error)
     return _run(options, do.SampleBestOf(
         1, options.run, options.cycle, options.n, prompts, options.most, options.sampling_seed))

@@ -19,6 +19,7 @@ from workbench.papers import CHEN_2016, DETTMERS_2022, HU_2021, LOSHCHILOV_2019,
 from workbench.stop_strings import parse_stop_strings
 from workbench.thousands_separators import about_thousands_separators
 
+MOST_PROCESSES = 1024
 Value = bool | int | float | str
 
 
@@ -182,7 +183,7 @@ class Settings(BaseModel):
         "How many processes compute the run together: each on a GPU of its own, where there are as "
         "many, else on its share of the processor's cores. They share out the rows of every batch. "
         "Changes no number beyond rounding.",
-        ge=1, le=1024, live=False, advanced=True, placement=True,
+        ge=1, le=MOST_PROCESSES, live=False, advanced=True, placement=True,
     )
     sharding: Literal["auto", "replicate", "shard"] = declare(
         "auto", "Sharding", "Models",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import placement_on
-from workbench.models.forward import read_chances
+from workbench.models.forward import read_chances, read_logprobs
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import check_optimizer, make_optimizer
 from workbench.models.phases import Phase
@@ -445,6 +445,37 @@ class Trainer(ABC, Generic[S]):
                 self.reward, exchanges, control=control, phase=Phase.COMPARING)[0].tolist()
         known = [score for score in scores if math.isfinite(score)]
         return {HELD_OUT: sum(known) / len(known)} if known else {}
+
+    def worth(
+        self, prompts: Sequence[PromptLike], prompt_ids: Sequence[Sequence[int]], noise: Tensor,
+        settings: S, of_start: bool, control: Control,
+    ) -> tuple[list[float], list[float]]:
+        """Complete prompts, which need not be the run's, and return of each completion the score
+        and by how much likelier the policy that wrote it finds it than the start policy does.
+
+        Args:
+            noise: (b, T) numbers in [0, 1), as for :func:`workbench.models.sampling.sample`.
+            of_start: the start policy writes, not the present one.
+
+        Raises:
+            Interrupted, RewardError: as :meth:`run_cycle`.
+        """
+        self.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
+        with self.reference() if of_start else nullcontext(self.policy) as policy:
+            written = sample(
+                policy, prompt_ids, noise, temperature=settings.temperature,
+                eos_ids=self.policy_tokenizer.eos_ids, control=control,
+                stopped=self.policy_tokenizer.stopped)
+        exchanges = [self.policy_tokenizer.exchange(prompt, ids, response) for prompt, ids, response
+                     in zip(prompts, written.prompts, written.responses(), strict=True)]
+        scores = score_all(self.reward, exchanges, control=control)[0].tolist()
+        if of_start:
+            return scores, [0.0] * len(scores)
+        with self.reference() as reference:
+            known = read_logprobs(
+                reference, written, temperature=settings.temperature,
+                max_tokens=settings.micro_batch_tokens, control=control, phase=Phase.SCORING)
+        return scores, (written.logprobs - known).sum(dim=1).tolist()
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: S, control: Control,

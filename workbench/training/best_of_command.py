@@ -10,19 +10,13 @@ import torch
 
 from workbench.algorithms import read_settings
 from workbench.feedback.reward_arguments import missing_column
-from workbench.feedback.weighted_reward import score_all
 from workbench.learning.best_of_n import MOST, best_of, kl_bound
 from workbench.learning.held_out import held_out
 from workbench.learning.trainer import AnyTrainer
-from workbench.models.forward import read_logprobs
-from workbench.models.phases import Phase
-from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.randomness import Stream, prompt_at, uniforms
-from workbench.models.sampling import sample
 from workbench.records import BestOf, PromptLike, with_equal_columns
 from workbench.settings import Settings
-from workbench.stop_strings import parse_stop_strings
 from workbench.store.records import RunRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -49,12 +43,14 @@ class SamplingBestOf(SideRequest):
             cycle = max((c for c in self._store.checkpoints.cycles(run.id) if c <= run.cycles),
                         default=0)
         settings = read_settings(run.algorithm, self._store.settings_after(run.id, cycle))
-        trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
         prompts, prompt_ids = self._prompts(command, run, trainer, settings)
         source = do.TrySource("checkpoint", run.id, cycle) if cycle else do.TrySource("start")
-        with self._policy(source, trainer, models) as policy:
+        # What is in memory all processes have; checkpoints the first one alone.
+        there = not cycle or (
+            models.trained is not None and models.trained.stands_at(run.id, cycle))
+        with self._policy(do.TrySource("current") if there else source, trainer, models):
             scores, distances = self._write(
-                command, policy, trainer, prompts, prompt_ids, settings, start=not cycle)
+                command, trainer, prompts, prompt_ids, settings, start=not cycle)
         kl = best_of(scores, distances)
         found = BestOf(
             run.id, cycle, self._label(source, models), command.seed, len(prompts),
@@ -86,9 +82,8 @@ class SamplingBestOf(SideRequest):
         return [prompts[i] for i in chosen], [ids[i] for i in chosen]
 
     def _write(
-        self, command: do.SampleBestOf, policy: Policy, trainer: AnyTrainer,
-        prompts: Sequence[PromptLike], prompt_ids: Sequence[Sequence[int]], settings: Settings,
-        *, start: bool,
+        self, command: do.SampleBestOf, trainer: AnyTrainer, prompts: Sequence[PromptLike],
+        prompt_ids: Sequence[Sequence[int]], settings: Settings, *, start: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of n completions of each prompt, and how far each is from the start
         policy, (p, n) both. A completion's random numbers depend on the seed, its prompt's place
@@ -103,22 +98,11 @@ class SamplingBestOf(SideRequest):
                 uniforms(command.seed, Stream.BEST_OF, time, count, settings.response_length)[
                     max(rows.start - time * count, 0) : rows.stop - time * count]
                 for time in range(rows.start // count, (rows.stop - 1) // count + 1)])
-            written = sample(
-                policy, [prompt_ids[row % count] for row in rows], noise,
-                temperature=settings.temperature, eos_ids=trainer.policy_tokenizer.eos_ids,
-                control=self, stopped=trainer.policy_tokenizer.stopped)
-            found = [trainer.policy_tokenizer.exchange(
-                prompts[row % count], written.prompts[i], written.response(i))
-                for i, row in enumerate(rows)]
-            scores += score_all(trainer.reward, found, control=self)[0].tolist()
-            if start:
-                distances += [0.0] * len(rows)
-                continue
-            with trainer.reference() as reference:
-                known = read_logprobs(
-                    reference, written, temperature=settings.temperature,
-                    max_tokens=settings.micro_batch_tokens, control=self, phase=Phase.SCORING)
-            distances += (written.logprobs - known).sum(dim=1).tolist()
+            found = trainer.worth(
+                [prompts[row % count] for row in rows], [prompt_ids[row % count] for row in rows],
+                noise, settings, start, self)
+            scores += found[0]
+            distances += found[1]
         if not all(map(math.isfinite, scores)):
             raise ResumeError("A score is not a finite number; check the reward model.")
         shape = (command.n, count)

@@ -35,7 +35,7 @@ it."""
 
 TOGETHER = frozenset((
     "learn_from", "begin", "apply", "prepare", "restore_prepared", "run_cycle", "compare",
-    "restore", "restore_numbers"))
+    "restore", "restore_numbers", "worth"))
 """What all processes call on their trainers."""
 
 

@@ -91,6 +91,10 @@ class Run:
         self.hp, shown = hp, shown_as(hp)
         self.health.rules, self.health.watched = shown.rules, shown.watched
 
+    def stands_at(self, run_id: int, cycle: int) -> bool:
+        """Whether it is this run, and has finished this cycle but not begun the next one."""
+        return self.id == run_id and self.cycle == cycle and not self.in_cycle
+
     @property
     def compared(self) -> list[int]:
         """The prompts compared after every cycle: pinned ones first."""
