@@ -184,8 +184,7 @@ def _parser() -> argparse.ArgumentParser:
             "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
             help="set a hyperparameter; may be given several times")
         command.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
-        if command is not compare:
-            command.add_argument("--processes", metavar="N", help="the same as --set processes=N")
+        command.add_argument("--processes", metavar="N", help="the same as --set processes=N")
         command.add_argument(
             "--json", action="store_true", help="one JSON object per cycle and line")
     export = commands.add_parser(

@@ -10,15 +10,18 @@ from statistics import fmean
 
 from rich.table import Table
 
+from workbench import processes
 from workbench.exit_status import INTERRUPTED, UNUSABLE
 from workbench.formatting import short_number
 from workbench.headless import Engine, opened, unusable
+from workbench.launch import launch
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
 from workbench.options import UsageError, load_command, prompts_of, settings_of
 from workbench.settings import HyperparameterError
-from workbench.store.home import StoreError
+from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_readers import PromptFileError
+from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -49,10 +52,12 @@ def compare(options: argparse.Namespace) -> int:
     130: interrupted, and it goes on with ``--continue``.
     """
     try:
+        plan = _plan_of(options, options.go_on) if options.go_on else _plan(options)
+        if plan.processes > 1 and processes.started() == 1:
+            return launch(options.words, plan.processes)
         with opened(options) as engine:
             if options.go_on is not None:
                 return _go_on(engine, options.go_on)
-            plan = _plan(options)
             prompts, load = prompts_of(options.prompts), load_command(options)
             number = engine.store.create_sweep(plan.name, plan.as_json()).result()
             _say(options, f"Comparison {number}: {len(plan.runs)} runs of "
@@ -72,6 +77,17 @@ def _plan(options: argparse.Namespace) -> Plan:
         return make_plan(chosen, _seeds(options.seeds), like, options.seconds, "seconds")
     samples = options.samples or like.num_cycles * like.batch_size
     return make_plan(chosen, _seeds(options.seeds), like, samples, "samples")
+
+
+def _plan_of(options: argparse.Namespace, number: int) -> Plan:
+    store = Store(find_home(options.home))
+    try:
+        kept = store.sweep(number)
+    finally:
+        store.close()
+    if kept is None:
+        raise CompareError(f"There is no comparison {number}.")
+    return Plan.of_json(kept.plan)
 
 
 def _seeds(text: str) -> list[int]:
@@ -116,9 +132,18 @@ def _train(
             return INTERRUPTED
         if status == UNUSABLE:
             return status
+        if status and processes.started() > 1 and _was_lost(engine, number, place):
+            tell(f"Go on with: ppo-workbench compare --continue {number}")
+            return status
         worst = max(worst, status)
     _print(engine, number)
     return worst
+
+
+def _was_lost(engine: Engine, number: int, place: int) -> bool:
+    """Whether a run has lost one of its processes, which no other run has either then."""
+    run = progress(engine.store, number)[place].run
+    return run is not None and run.status == "interrupted"
 
 
 def _enough(engine: Engine, at: Progress, plan: Plan) -> Callable[[ev.CycleFinished], bool]:

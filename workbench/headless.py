@@ -130,13 +130,16 @@ def fork(options: argparse.Namespace) -> int:
 
 
 def hand_over(options: argparse.Namespace) -> int:
-    """Do in several processes what is read from standard input, and say which run it became; the
-    exit status is that of :func:`train`. What asks for it is the window, or another client."""
+    """Do in several processes what is read from standard input, and say which run it became, or how
+    far sampling is; the exit status is that of :func:`train`. What asks for it is the window, or
+    another client."""
     if processes.started() == 1:
         return launch(options.words, int(options.processes))
     load, command = pickle.load(sys.stdin.buffer)
     options.threads, options.json, options.announce = None, True, True
     options.trust_reward_file = options.trust_reward_server = False
+    if isinstance(command, do.SampleBestOf):
+        return _run(options, command)
     number = {"processes": processes.started()}
     if isinstance(command, do.Start):
         return _run(options, load, replace(
@@ -440,6 +443,11 @@ def _follow(
                 more(f"The {what} after cycle {cycle} is in {folder}.")
                 if note:
                     tell(note)
+                return 0
+            case ev.SamplingBestOf(done=done, total=total) if announce:
+                say(json.dumps({"done": done, "total": total}))
+            case ev.BestOfSampled(found=found) if announce:
+                say(json.dumps({"sampled": found.cycle}))
                 return 0
             case ev.BestOfSampled(found=found):
                 more(f"{found.writer}: the best of n completions of each of {found.prompts:,} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -55,8 +56,12 @@ def opened(
 
 def computing() -> list[psutil.Process]:
     """Return the processes that compute a run, by the words that they were started with."""
-    return [p for p in psutil.Process().children(recursive=True)
-            if "hand-over" in p.cmdline() and "RANK" in p.environ()]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if "hand-over" in one.cmdline() and "RANK" in one.environ():
+                found.append(one)
+    return found
 
 
 def handed_over() -> list[psutil.Process]:
@@ -189,3 +194,34 @@ def test_a_process_that_is_killed_is_named_and_resume_offered(
     assert window.toast.action_button.text() == "Resume"
     assert store.run(1).status == "interrupted"
     assert opened.controller.readiness.stopped.id == 1
+
+
+def test_the_best_of_n_of_a_run_of_two_processes_are_sampled_by_two_and_can_be_stopped(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window, frontier = opened.window, opened.window.frontier
+    window.hyperparameters.form.set_values({
+        "processes": 2, "num_cycles": 1, "batch_size": 4, "num_mini_batches": 1,
+        "response_length": 5, "comparison_prompts": 2}, "test")
+    window.actions_["start"].trigger()
+    qtbot.waitUntil(lambda: store.run(1) is not None and store.run(1).status == "finished")
+    qtbot.waitUntil(lambda: opened.controller.watched is None and not computing())
+    window.reveal("frontier")
+    button = frontier.controls.button
+    qtbot.waitUntil(button.isEnabled)
+    frontier.controls.n.setValue(64)
+    button.click()
+    qtbot.waitUntil(
+        lambda: frontier._said.text() == "Sampling the best of n: starting its processes")
+    qtbot.waitUntil(lambda: len(computing()) == 2)
+    ranks = computing()
+    button.click()
+    qtbot.waitUntil(lambda: button.text() == "Best of n")
+    assert not psutil.wait_procs(ranks, timeout=600)[1]
+    assert store.best_of(1) == []
+    frontier.controls.n.setValue(2)
+    button.click()
+    qtbot.waitUntil(lambda: len(store.best_of(1)) == 1)
+    qtbot.waitUntil(lambda: button.text() == "Best of n")
+    assert len(store.best_of(1)[0].rewards) == 2
+    assert not opened.window.toast.text.startswith("The processes")

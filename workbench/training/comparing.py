@@ -87,11 +87,16 @@ class Planned:
     algorithm: str
     hyperparameters: Mapping[str, Value]
 
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return algorithms.read_settings(self.algorithm, self.hyperparameters)
+
     def start(
         self, sweep: int, place: int, prompts: tuple[do.PromptItem, ...], data: DataByKind
     ) -> do.Start:
         """Return the command that begins it as the run ``place`` of a comparison."""
-        settings = algorithms.read_settings(self.algorithm, self.hyperparameters)
+        settings = self.settings
         learns_from = algorithm_of(settings).learns_from
         return do.Start(settings, prompts, self.name, sweep=(sweep, place),
                         data=data.get(learns_from))
@@ -104,6 +109,11 @@ class Plan:
     runs: tuple[Planned, ...]
     budget: float
     unit: Unit
+
+    @property
+    def processes(self) -> int:
+        """How many processes compute each run."""
+        return max(run.settings.processes for run in self.runs)
 
     @property
     def name(self) -> str:

@@ -530,7 +530,8 @@ class ReadingValuesFailed:
 
 @dataclass(frozen=True, slots=True)
 class SamplingBestOf:
-    """So many of all completions have been written and scored. ``id`` is the command's."""
+    """So many of all completions have been written and scored; of none (``total`` 0), while the
+    processes are being started that do so. ``id`` is the command's."""
 
     id: int
     done: int

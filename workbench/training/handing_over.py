@@ -1,5 +1,6 @@
-"""A run that is computed by several processes, begun from here: `ppo-workbench hand-over` starts
-them, takes what is asked for from its standard input, and says which run it became."""
+"""What several processes compute, begun from here: `ppo-workbench hand-over` starts them, takes
+what is asked for from its standard input, and says as lines of JSON which run it became, or how
+far it is."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from workbench.training.commands import Command, LoadModels
@@ -22,20 +24,22 @@ SAYS = "ppo-workbench: "
 
 
 class HandedOver:
-    """Processes that are being started. ``begun`` is told the number of the run, or ``failed`` why
-    there is none, on a thread of its own. The processes go on when this one ends."""
+    """Processes that are being started. The processes go on when this one ends."""
 
     def __init__(
         self, home: Path, load: LoadModels | None, command: Command, processes: int,
-        begun: Callable[[int], None], failed: Callable[[str], None],
+        heard: Callable[[Mapping[str, Any]], bool], ended: Callable[[str], None],
     ) -> None:
         """Start them.
 
         Args:
             load: the models of a run that begins; one that goes on names its own.
             command: what they do first.
+            heard: told each thing that they say; whether that is all that is wanted of them.
+            ended: told why they ended before it was, or nothing where they were asked to.
+                Both are called on a thread of their own.
         """
-        self._begun, self._failed, self._cancelled = begun, failed, False
+        self._heard, self._ended, self._cancelled = heard, ended, False
         self._asked, self._left = threading.Event(), threading.Event()
         logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -52,7 +56,7 @@ class HandedOver:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Give up, unless the run has begun."""
+        """Give up, unless all that is wanted has been heard."""
         self._cancelled = True
         self._process.terminate()
 
@@ -69,28 +73,32 @@ class HandedOver:
         except OSError:
             pass  # it has ended, and has said why
         self._asked.set()
-        while self._process.poll() is None:
-            if (run := self._run()) is not None:
-                if not self._left.is_set():
-                    self._begun(run)
-                self._process.wait()
-                self._log.unlink(missing_ok=True)
-                return
-            time.sleep(POLL_SECONDS)
-        if not self._left.is_set():
-            self._failed("Starting the processes was cancelled." if self._cancelled
-                         else self._why())
+        if self._listen():
+            self._process.wait()
+            self._log.unlink(missing_ok=True)
+        elif not self._left.is_set():
+            self._ended("" if self._cancelled else self._why())
 
-    def _lines(self) -> list[str]:
-        return self._log.read_text("utf-8", errors="replace").splitlines()
-
-    def _run(self) -> int | None:
-        for line in self._lines():
-            if line.startswith('{"run":'):
-                return int(json.loads(line)["run"])
-        return None
+    def _listen(self) -> bool:
+        """Hear what is said until that is all, and return whether it was."""
+        begun = ""
+        with self._log.open(encoding="utf-8", errors="replace") as said:
+            while True:
+                over = self._process.poll() is not None
+                while line := said.readline():
+                    begun += line
+                    if not line.endswith("\n"):  # the rest is still being written
+                        break
+                    line, begun = begun, ""
+                    if line.startswith("{") and (
+                            self._left.is_set() or self._heard(json.loads(line))):
+                        return True
+                if over:
+                    return False
+                time.sleep(POLL_SECONDS)
 
     def _why(self) -> str:
-        said = [line.removeprefix(SAYS) for line in self._lines() if line.startswith(SAYS)]
-        sentence = said[-1] if said else "the processes ended before the run had begun."
+        lines = self._log.read_text("utf-8", errors="replace").splitlines()
+        said = [line.removeprefix(SAYS) for line in lines if line.startswith(SAYS)]
+        sentence = said[-1] if said else "the processes ended before they had said anything."
         return f"{sentence[:1].upper()}{sentence[1:]} What they said is in {self._log}."

@@ -4,8 +4,9 @@ may have started."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from workbench.store.store import Store
 from workbench.training.commands import (
@@ -15,17 +16,22 @@ from workbench.training.commands import (
     GoBack,
     LoadModels,
     ResumeRun,
+    SampleBestOf,
     Start,
+    StopTrying,
     Unwatch,
     Watch,
 )
 from workbench.training.events import (
+    BestOfSampled,
     CommandRefused,
     Event,
     ModelsLoaded,
     RunFinished,
     RunResumed,
     RunStarted,
+    SamplingBestOf,
+    SamplingBestOfFailed,
     State,
     StateChanged,
 )
@@ -54,6 +60,7 @@ class SessionRouter:
         self._handed: set[int] = set()
         """Runs that processes train which were started here."""
         self._watched = 0
+        self._sampling: HandedOver | None = None
         self._remote: RemoteSession | None = None
         self._left: list[RemoteSession] = []
         self._session = Session(store, self._hear_own, threads=threads,
@@ -85,10 +92,14 @@ class SessionRouter:
             remote.send(command)
         elif isinstance(command, CancelLoading) and self._starting is not None:
             self._starting.cancel()
+        elif isinstance(command, SampleBestOf) and (number := self._processes_of(command)) > 1:
+            self._hand_over_sampling(command, number)
         elif isinstance(command, Start | ResumeRun | GoBack | Fork) and (
                 (number := self._processes_of(command)) > 1):
             self._hand_over(command, number)
         else:
+            if isinstance(command, StopTrying) and self._sampling is not None:
+                self._sampling.cancel()
             self._session.send(command)
 
     def close(self) -> None:
@@ -97,8 +108,12 @@ class SessionRouter:
         with self._guard:
             self._drop()
             starting, self._starting = self._starting, None
+            sampling, self._sampling = self._sampling, None
         if starting is not None:
             starting.leave()
+        if sampling is not None:
+            sampling.leave()
+            sampling.cancel()
         for left in self._left:
             left.close()
         self._session.close()
@@ -117,14 +132,15 @@ class SessionRouter:
                 self._store, command.run_id, lambda event: self._hear_remote(made, event))
             made.append(self._remote)
 
-    def _processes_of(self, command: Start | ResumeRun | GoBack | Fork) -> int:
+    def _processes_of(self, command: Start | ResumeRun | GoBack | Fork | SampleBestOf) -> int:
         """Return by how many processes what is asked for is to be computed."""
         if isinstance(command, Start):
             # What nothing can be started with the own session says best.
             there = self._models is not None and command.prompts
             return command.hyperparameters.processes if there else 1
+        changes = {} if isinstance(command, SampleBestOf) else command.changes
         planned = self._store.settings_planned(command.run_id)
-        return int(command.changes.get("processes", planned.get("processes", 1)))
+        return int(changes.get("processes", planned.get("processes", 1)))
 
     def _hand_over(self, command: Start | ResumeRun | GoBack | Fork, number: int) -> None:
         """Have other processes compute a run, and watch it."""
@@ -146,21 +162,55 @@ class SessionRouter:
                 self._store.home, self._models if isinstance(command, Start) else None, command,
                 number, self._begun, lambda sentence: self._not_begun(name, sentence))
 
-    def _begun(self, run_id: int) -> None:
+    def _begun(self, said: Mapping[str, Any]) -> bool:
+        if "run" not in said:
+            return False
         with self._guard:
             if self._starting is None:
-                return  # it was left
+                return True  # it was left
             self._starting = None
-            self._watch(Watch(run_id))
-            self._handed.add(run_id)
+            self._watch(Watch(said["run"]))
+            self._handed.add(said["run"])
+        return True
 
     def _not_begun(self, name: str, sentence: str) -> None:
         with self._guard:
             if self._starting is None:
                 return
             self._starting = None
-            self._listener(CommandRefused(name, sentence))
+            self._listener(CommandRefused(
+                name, sentence or "Starting the processes was cancelled."))
             self._listener(self._own)
+
+    def _hand_over_sampling(self, command: SampleBestOf, number: int) -> None:
+        """Have as many processes sample the best of n as compute the run."""
+        with self._guard:
+            if self._sampling is not None:
+                self._listener(SamplingBestOfFailed(
+                    command.id, "The best of n are being sampled; stop that first."))
+                return
+            self._listener(SamplingBestOf(command.id, 0, 0))
+            self._sampling = HandedOver(
+                self._store.home, None, command, number,
+                lambda said: self._hear_sampling(command, said),
+                lambda sentence: self._sampled(SamplingBestOfFailed(command.id, sentence)))
+
+    def _hear_sampling(self, command: SampleBestOf, said: Mapping[str, Any]) -> bool:
+        if "total" in said:
+            self._listener(SamplingBestOf(command.id, said["done"], said["total"]))
+        if "sampled" not in said:
+            return False
+        self._sampled(BestOfSampled(command.id, next(
+            found for found in self._store.best_of(command.run_id)
+            if found.cycle == said["sampled"])))
+        return True
+
+    def _sampled(self, answer: BestOfSampled | SamplingBestOfFailed) -> None:
+        with self._guard:
+            if self._sampling is None:
+                return
+            self._sampling = None
+            self._listener(answer)
 
     def _unwatch(self, remote: RemoteSession | None) -> None:
         with self._guard:

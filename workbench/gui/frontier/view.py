@@ -116,8 +116,10 @@ class FrontierView(PictureView[Picture]):
         """Take note of what came of sampling the best of n."""
         if isinstance(event, SamplingBestOf):
             if event.id == self._asked_best:
-                self._said.setText(f"Sampling the best of n: {percent(event.done / event.total)} "
-                                   f"of {event.total:,} completions")
+                self._said.setText(
+                    f"Sampling the best of n: {percent(event.done / event.total)} of "
+                    f"{event.total:,} completions" if event.total else
+                    "Sampling the best of n: starting its processes")
             return
         self._asked_best = 0
         if isinstance(event, BestOfSampled):
