@@ -6,12 +6,13 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import fmean
 
 from rich.table import Table
 
 from workbench import processes
-from workbench.exit_status import INTERRUPTED, UNUSABLE
+from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
 from workbench.formatting import short_number
 from workbench.headless import Engine, opened, unusable
 from workbench.launch import launch
@@ -52,7 +53,8 @@ def compare(options: argparse.Namespace) -> int:
     130: interrupted, and it goes on with ``--continue``.
     """
     try:
-        plan = _plan_of(options, options.go_on) if options.go_on else _plan(options)
+        plan = _plan_of(options, options.go_on) if (
+            options.go_on is not None) else _plan(options)
         if plan.processes > 1 and processes.started() == 1:
             return launch(options.words, plan.processes)
         with opened(options) as engine:
@@ -119,21 +121,24 @@ def _train(
             continue
         _say(options, f"\nRun {place + 1} of {len(plan.runs)}: {at.planned.name}")
         enough = _enough(engine, at, plan)
+        together = {"processes": processes.started()}  # torchrun may have been told otherwise
         if at.run is not None:
-            status = engine.run(do.ResumeRun(at.run.id), enough=enough)
+            there = at.planned.settings.processes == processes.started()
+            status = engine.run(
+                do.ResumeRun(at.run.id, changes={} if there else together), enough=enough)
         else:
             start = at.planned.start(number, place, prompts, {
                 **data, **data_of(engine.store, number)})
+            start = replace(
+                start, hyperparameters=start.hyperparameters.with_changes(together))
             status = (engine.run(start, enough=enough) if loaded
                       else engine.run(load, start, enough=enough))
         loaded = True
-        if engine.interrupted() or status == INTERRUPTED:
+        lost = status == FAILED and _was_lost(engine, number, place)
+        if lost or engine.interrupted() or status == INTERRUPTED:
             tell(f"Go on with: ppo-workbench compare --continue {number}")
-            return INTERRUPTED
+            return FAILED if lost else INTERRUPTED
         if status == UNUSABLE:
-            return status
-        if status and processes.started() > 1 and _was_lost(engine, number, place):
-            tell(f"Go on with: ppo-workbench compare --continue {number}")
             return status
         worst = max(worst, status)
     _print(engine, number)
@@ -141,7 +146,7 @@ def _train(
 
 
 def _was_lost(engine: Engine, number: int, place: int) -> bool:
-    """Whether a run has lost one of its processes, which no other run has either then."""
+    """Whether the run has lost one of its processes: no other one would have it either."""
     run = progress(engine.store, number)[place].run
     return run is not None and run.status == "interrupted"
 

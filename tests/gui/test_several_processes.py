@@ -21,6 +21,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.store.store import Store
+from workbench.training.comparing import find_ways, make_plan
 from workbench.training.events import State
 from workbench.training.session_router import SessionRouter
 
@@ -225,3 +226,20 @@ def test_the_best_of_n_of_a_run_of_two_processes_are_sampled_by_two_and_can_be_s
     qtbot.waitUntil(lambda: button.text() == "Best of n")
     assert len(store.best_of(1)[0].rewards) == 2
     assert not opened.window.toast.text.startswith("The processes")
+
+
+def test_each_run_of_a_comparison_is_computed_by_two(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window, form = opened.window, opened.window.hyperparameters.form
+    form.set_values({
+        "processes": 2, "num_cycles": 1, "batch_size": 4, "num_mini_batches": 1,
+        "response_length": 5, "comparison_prompts": 2}, "test")
+    start = opened.controller.run_control.on_screen()
+    plan = make_plan(find_ways(["PPO", "REINFORCE++"]), [0], start.hyperparameters, 4, "samples")
+    opened.controller.comparing._begin(plan, start)
+    qtbot.waitUntil(lambda: "All 2 runs of the comparison are done" in window.toast.text)
+    assert [(run.status, run.hyperparameters["processes"]) for run in store.runs()] == [
+        ("finished", 2), ("finished", 2)]
+    assert not store.changes(1)
+    assert not computing()

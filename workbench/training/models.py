@@ -21,6 +21,7 @@ from workbench.models.device import find_placement
 from workbench.models.fingerprints import fingerprint, revision
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
+from workbench.models.sharding import is_shared_out
 from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.records import RunData
 from workbench.settings import Settings, Value
@@ -164,6 +165,12 @@ class Models:
             _policy_facts(whole_policy, made.note()), whole_reward.facts,
             time.perf_counter() - began, named)
         return self.facts
+
+    @property
+    def are_shared_out(self) -> bool:
+        """Whether processes have shared out their weights for a run: for another one they are
+        loaded again."""
+        return self.trainer is not None and is_shared_out(self.trainer.policy)
 
     def learn_by(self, algorithm: Algorithm) -> AnyTrainer:
         """Return a trainer of ``algorithm`` for the models that are loaded.

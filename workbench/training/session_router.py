@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from workbench.store.store import Store
@@ -150,12 +149,6 @@ class SessionRouter:
                 self._listener(CommandRefused(
                     name, "A run is on in this window; stop it, then start the one that several "
                           "processes compute."))
-                return
-            if isinstance(command, Start) and command.sweep is not None:
-                # A comparison is one run after the other, here.
-                self._session.send(replace(
-                    command, hyperparameters=command.hyperparameters.with_changes(
-                        {"processes": 1})))
                 return
             self._listener(StateChanged(State.LOADING, f"Starting {number} processes"))
             self._starting = HandedOver(

@@ -240,6 +240,8 @@ class Worker:
                 command, f"{changed[0]} has changed since it was loaded; load again to use it as "
                          "it is now.")
             return
+        if models.are_shared_out and not self._load(models.command, command):
+            return
         prompts = tuple(Prompt(p.text, pinned=p.pinned, messages=p.messages, columns=p.columns)
                         for p in command.prompts)
         self._threads.begin()
@@ -352,7 +354,8 @@ class Worker:
     ) -> bool:
         """Bring the models to where a run stood, make sure that they can go on with ``first``, and
         return whether that went well."""
-        if self._models.command != found.models or self._models.changed_files():
+        models = self._models
+        if models.command != found.models or models.changed_files() or models.are_shared_out:
             before = self._session.state
             self._session.enter(State.LOADING)
             if not self._load(found.models, command):
