@@ -1,6 +1,7 @@
 """The house keeps its shape."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from functools import cache
@@ -10,7 +11,9 @@ import pytest
 
 from workbench.algorithms import ALGORITHMS
 from workbench.learning.metrics import COMMON
+from workbench.learning.trainer import Trainer
 from workbench.settings import Settings
+from workbench.training.leading import ALONE, GATHERED, TOGETHER
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +23,12 @@ def test_dependencies_point_one_way():
         [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT,
         capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_of_each_method_of_a_trainer_it_is_said_whether_all_processes_call_it():
+    methods = [name for name in dir(Trainer) if not name.startswith("_")
+               and inspect.isroutine(getattr(Trainer, name))]
+    assert sorted(methods) == sorted([*TOGETHER, *GATHERED, *ALONE])  # each in one of them
 
 
 def test_what_the_window_imports_brings_no_torch():

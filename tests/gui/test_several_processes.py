@@ -242,4 +242,4 @@ def test_each_run_of_a_comparison_is_computed_by_two(
     assert [(run.status, run.hyperparameters["processes"]) for run in store.runs()] == [
         ("finished", 2), ("finished", 2)]
     assert not store.changes(1)
-    assert not computing()
+    qtbot.waitUntil(lambda: not computing())

@@ -35,11 +35,14 @@ def test_what_two_began_three_share_out_and_one_ends_as_one_would_have_from_the_
         status, said = ends(process)
         assert status == 0, said
         assert not psutil.wait_procs(list(ranks.values()), timeout=SECONDS)[1]
-    for cycles, words in (("3", ("--processes", "3", "--set", "sharding=shard")),
-                          ("4", ("--processes", "1"))):
+    for cycles, words, each in (
+            ("3", ("--processes", "3", "--set", "sharding=shard"), " for each of 3 processes"),
+            ("4", ("--processes", "1"), "")):
         with started(home, "resume", "1", "--cycles", cycles, *words) as process:
             status, said = ends(process)
             assert status == 0, said
+            memory = next(line for line in said.splitlines() if line.startswith("Memory:"))
+            assert memory.endswith(f" free{each}.")
     assert_alike(metrics(tmp_path / "whole"), metrics(home))
     store = Store(home)
     try:
@@ -77,3 +80,14 @@ def test_ctrl_c_before_the_processes_are_there_stops_them_all_the_same(
         status, said = ends(process)
         assert status in (2, 130), said
         assert "Stop" in said
+
+
+def test_values_are_pretrained_by_two_that_share_out_a_value_model(
+    models: Path, tmp_path: Path
+) -> None:
+    more = ("sharding=shard", "value_model=policy", "value_pretraining_episodes=12")
+    with started(tmp_path, *train(models, 2, 1), *(
+            word for setting in more for word in ("--set", setting))) as process:
+        status, said = ends(process)
+        assert status == 0, said
+    assert "Values pretrained on 12 completions" in said

@@ -17,7 +17,7 @@ from workbench.models.control import SharedControl
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.training.failures import explain, is_expected
 from workbench.training.heartbeat import Heartbeat, meeting_place
-from workbench.training.leading import ALIKE, Call, LearnBy, Load
+from workbench.training.leading import ALIKE, GATHERED, Call, LearnBy, Load, is_broken
 from workbench.training.models import Models
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def follow() -> int:
             while (told := ranks.broadcast(None)) is not None:
                 _obey(told, models)
     except Exception as error:
-        if _first_is_gone(error):
+        if is_broken(error):  # the first one says which is gone
             return 1
         if not is_expected(error):
             log.exception("a process of a run failed")
@@ -45,10 +45,6 @@ def follow() -> int:
     heartbeat.close()
     ranks.leave()
     return 0
-
-
-def _first_is_gone(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "onnection" in str(error)
 
 
 def _obey(told: object, models: Models) -> None:
@@ -69,7 +65,7 @@ def _obey(told: object, models: Models) -> None:
             own = list(arguments)
             if place is not None:
                 own[place] = SharedControl(None)
-            kept = ranks.helping() if method == "snapshot" else contextlib.nullcontext()
+            kept = ranks.helping() if method in GATHERED else contextlib.nullcontext()
             with contextlib.suppress(*ALIKE), kept:
                 getattr(models.trainer, method)(*own)
         case _:

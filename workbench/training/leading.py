@@ -9,6 +9,7 @@ load the same, and call the same method of their trainer, within which all do th
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -35,8 +36,16 @@ it."""
 
 TOGETHER = frozenset((
     "learn_from", "begin", "apply", "prepare", "restore_prepared", "run_cycle", "compare",
-    "restore", "restore_numbers", "worth"))
-"""What all processes call on their trainers."""
+    "restore", "restore_numbers", "score_held_out", "worth"))
+"""The methods of their trainers that all processes call."""
+GATHERED = frozenset(("snapshot", "prepared"))
+"""Those that all call where they share out weights, which none can read alone; the first one keeps
+what comes of it."""
+ALONE = frozenset((
+    "made_for", "steering", "measure", "needs", "has_values", "note", "remark", "episodes",
+    "say_prepared", "controlled", "token_kl", "reference", "dismantle", "export",
+    "check_exported"))
+"""Those that the first process calls for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,7 @@ class Leader:
             raise
         except Exception as error:
             self._over = True  # the others wait where this one never comes
-            if _is_broken(error):
+            if is_broken(error):
                 raise self._heartbeat.why() from error
             raise
         finally:
@@ -109,15 +118,15 @@ class Leader:
                 with ranks.together():
                     self.tell(None)
             except Exception as error:
-                if not _is_broken(error):
+                if not is_broken(error):
                     raise
 
 
-def _is_broken(error: Exception) -> bool:
-    """Whether a collective failed: a process it was made with is gone."""
-    return isinstance(error, RuntimeError) and (
-        isinstance(error, torch.distributed.DistError) or any(
-            word in str(error).lower() for word in ("gloo", "nccl", "connection closed")))
+def is_broken(error: Exception) -> bool:
+    """Whether a collective failed: a process it was made with is gone. nccl and the store raise
+    errors of their own; gloo has none but RuntimeError, and says where in its code that was."""
+    return isinstance(error, torch.distributed.DistError) or (
+        type(error) is RuntimeError and "gloo" in str(error))
 
 
 class LeadingModels(Models):
@@ -169,11 +178,12 @@ class LeadingTrainer:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._trainer, name)
-        # What ranks share out none can read alone.
-        alone = name not in TOGETHER and not (
-            name == "snapshot" and is_shared_out(self._trainer.policy.model))
-        if alone:
+        if not inspect.isroutine(getattr(type(self._trainer), name, None)) or name in ALONE:
             return found
+        if name in GATHERED and not is_shared_out(self._trainer.policy):
+            return found
+        if name not in TOGETHER | GATHERED:
+            raise AttributeError(f"nobody has said whether all processes call {name}")
 
         def call(*arguments: Any) -> Any:
             place = next((i for i, a in enumerate(arguments) if _is_control(a)), None)

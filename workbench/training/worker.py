@@ -288,7 +288,6 @@ class Worker:
         if not self._put_back(command, planned.resumed, planned.first):
             return
         changed = self._models.changed_since(planned.resumed.models.parts)
-        self._models.estimate(run.hp, run.prompts, _known(run.hp, planned.resumed.data), self._emit)
         try:
             now = self._models.record()
             facts = self._models.facts
@@ -362,8 +361,10 @@ class Worker:
                 return False
             self._session.enter(before if before is not State.IDLE else State.READY)
         self._threads.go_on(found.record)
+        if first is not None:  # with all weights here yet, where processes share them out
+            models.estimate(first, found.run.prompts, _known(first, found.data), self._emit)
         try:
-            put_back(self._models, found, first, export=isinstance(command, do.ExportRun))
+            put_back(models, found, first, export=isinstance(command, do.ExportRun))
         except ResumeError as error:
             self._session.refuse(command, str(error))
             return False
