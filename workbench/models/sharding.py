@@ -72,11 +72,21 @@ def fits_whole(model: nn.Module) -> bool:
     return not ranks.any_(2 * missing > _free(model))
 
 
-def fits_replicated(model: nn.Module) -> bool:
-    """Whether every rank has memory to train all of a model: for weights that learn, their
-    gradients and the optimiser's two moments, with a third to spare for what computing takes."""
-    needed = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
-    return not ranks.any_(1.5 * needed > _free(model))
+def fits_replicated(*models: nn.Module) -> bool:
+    """Whether every rank has memory to train all of the weights that learn. All models that a run
+    has, frozen ones and rewards too, are held already, and so are not among what is free."""
+    ranks.any_(False)  # what is free is known once all hold theirs
+    return not ranks.any_(still_needed(*models) > _free(models[0]))
+
+
+def still_needed(*models: nn.Module) -> int:
+    """Return the bytes that training takes beside the weights of models, which may be the same in
+    part: gradients and the optimiser's two moments of those that learn, and for computing half as
+    much as that and all weights together."""
+    weights = {id(p): p for model in models for p in model.parameters()}.values()
+    held = sum(p.numel() * p.element_size() for p in weights)
+    learning = sum(12 * p.numel() for p in weights if p.requires_grad)
+    return learning + (held + learning) // 2
 
 
 def _free(model: nn.Module) -> int:

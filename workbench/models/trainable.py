@@ -72,7 +72,7 @@ class Trainable:
             gradient_checkpointing=gradient_checkpointing, has_values=has_values)
         self.policy.freeze_unread()
         if ranks.count() > 1 and (sharding == "shard" or (
-                sharding == "auto" and not fits_replicated(self.policy))):
+                sharding == "auto" and not fits_replicated(self.policy, self._start))):
             try:
                 for part in (self.policy, *(() if lora_rank else (self._start,))):
                     shard(part, placement.device)
