@@ -8,7 +8,7 @@ import pytest
 from helpers.person import Person
 from helpers.play import play, until
 from helpers.window import DEFAULTS, Opened, bare_controls, fill, ready, unexplained
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -51,6 +51,32 @@ def test_it_waits_for_models_and_stands_beside_the_window(opened: Opened) -> Non
     assert tour(opened) is dialog  # there is one
     dialog.close()
     assert opened.controller.tour.dialog is None
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_its_card_covers_nothing_that_it_speaks_of_or_asks_for(
+    opened: Opened, size: tuple[int, int]
+) -> None:
+    ready(opened)
+    window = opened.window
+    window.resize(*size)
+    window.reset_layout()
+    window.docks["guide"].show()
+    QApplication.processEvents()
+    dialog = tour(opened)
+    spoken_of = [window.strip_bar, window.models, window.docks["guide"], window.statusBar(),
+                 *(window.docks[name] for name in ("metrics", "completions", "judge"))]
+    for step in range(len(STEPS)):
+        dialog.show_step(step, "It agrees with 90 % of your choices.")
+        for name in ("metrics", "judge", "completions"):
+            window.reveal(name)
+        QApplication.processEvents()
+        card = dialog.frameGeometry()
+        assert window.frameGeometry().contains(card)
+        for each in spoken_of:
+            if not each.visibleRegion().isEmpty():
+                there = QRect(each.mapToGlobal(QPoint()), each.size())
+                assert not card.intersects(there), (STEPS[step].title, each.objectName())
 
 
 def test_its_cards_turn_as_the_person_gets_on(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.window import Opened, fill, ready
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtGui import QAction, QTextCursor
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from workbench.dpo.declaration import DPO
 from workbench.formatting import percent
 from workbench.gui.judge.adding import FIRST_SET
+from workbench.gui.judge.judge_dialog import Wanted
 from workbench.gui.judge.queue import EVERY, MARKED, OTHERWISE, SKIPPED
 from workbench.gui.judge.stage import Shown
 from workbench.gui.judge.view import JudgeView
@@ -103,6 +104,42 @@ def test_a_pair_is_blind_and_its_side_is_that_of_the_seed(
     assert all(not label.isVisibleTo(judge) for label in judge.stage._facts)
     seen = [label.text() for label in judge.findChildren(QLabel) if label.isVisibleTo(judge)]
     assert not any("reward" in text or "cycle" in text for text in seen)
+
+
+def test_nothing_moves_under_the_person_as_lines_come_and_go(
+    qtbot: QtBot, judge: JudgeView, store: Store, opened: Opened
+) -> None:
+    ready(opened)
+    set_id = put_in(store, pairs(9))
+    judge.load_now()
+
+    def places() -> list[tuple[QPoint, QSize]]:
+        QApplication.processEvents()
+        return [(each.mapTo(opened.window, QPoint()), each.size()) for each in (
+            judge.stage.left, judge.stage.right, *judge.stage.buttons.values())]
+    first = places()
+    for _ in range(6):
+        press(qtbot, judge, KEYS[0])
+    assert judge.bar.agreement.isVisible()
+    assert places() == first
+    judge.making.begin("Yours 1")
+    assert judge.making.isVisible()
+    assert places() == first
+    judge.making.progress(1, 3, 0.5)
+    assert places() == first
+    judge.making.made("Yours 1 is made", "")
+    assert places() == first
+    judge.asking.ask(set_id, Wanted("policy"))
+    assert judge.asking.isVisible()
+    assert judge.making.isHidden()
+    assert places() == first
+    judge.asking.refused()
+    assert not judge.asking.isVisible()
+    assert judge.making.go_on.isVisible()
+    assert places() == first
+    judge.making.done()
+    assert judge.making.isHidden()
+    assert places() == first
 
 
 def test_keys_mark_and_the_next_pair_comes(qtbot: QtBot, judge: JudgeView, store: Store) -> None:

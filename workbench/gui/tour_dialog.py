@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QProgressBar, QWidget
 
 from workbench.gui.widgets.controls import describe, enable, label, named
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.plain_text import without_mnemonic
 
-_WIDTH, _GAP, _BELOW = 296, 8, 120  # pixels: of itself, beside it, and above it
+_WIDTH, _GAP, _BELOW = 288, 4, 40  # pixels: of itself, beside it, and below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,15 @@ class TourDialog(Dialog):
         self.allow("")
         self.fit()
 
+    def fit(self) -> None:
+        """Be as narrow as its buttons let it, and as high as its text needs then."""
+        layout = self.layout()
+        assert layout is not None
+        self.buttons.updateGeometry()
+        layout.activate()
+        width = max(_WIDTH, layout.totalMinimumSize().width())
+        self.resize(width, layout.totalHeightForWidth(width))
+
     def offer(self, offered: bool) -> None:
         """Show the button of the step, or hide it."""
         self.ok.setVisible(offered)
@@ -122,9 +132,15 @@ class TourDialog(Dialog):
         self.progress.show()
 
     def stand(self) -> None:
-        """Show it at the upper right of the window, over the settings: pairs, plots and texts stay
-        in sight."""
+        """Show it at the lower left of the window, over the prompts, of which it does not speak:
+        models, pairs, plots, texts and the buttons of the run stay in sight."""
         self.setWindowFlag(Qt.WindowType.Tool, True)
         self.show()
         around = self._over.frameGeometry()
-        self.move(around.right() - self.width() - _GAP, around.top() + _BELOW)
+        self.move(around.left() + _GAP, around.bottom() - self.height() - _BELOW)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Grow upwards, as a longer text needs more room."""
+        super().resizeEvent(event)
+        if self.isVisible():
+            self.move(self.x(), self.y() + event.oldSize().height() - event.size().height())

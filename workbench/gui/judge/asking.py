@@ -37,6 +37,8 @@ class Asking(QWidget):
     command = Signal(object)
     message = Signal(str, str)
     judged = Signal(int)
+    shown = Signal(bool)
+    """The line is there, or no longer."""
 
     def __init__(self, store: Store, set_name: Callable[[], str],
                  person: Callable[[], str]) -> None:
@@ -157,11 +159,13 @@ class Asking(QWidget):
         self.progress.setMaximum(0)
         self.said.setText(f"{_title(self.wanted.chosen)} is asked …")
         self.show()
+        self.shown.emit(True)
         self.command.emit(command)
 
     def _end(self, asked: JudgePairs) -> None:
         self._asked = None
         self.hide()
+        self.shown.emit(False)
         self.judged.emit(asked.set_id)
 
     def _tell(self, asked: JudgePairs, by: str) -> None:

@@ -180,6 +180,8 @@ class Bar(QWidget):
         self.said.setText(sentence)
         self.said.setToolTip(plain_tip(sentence))
         self._about = agreement
+        # So high whether the button is there or not: nothing below moves.
+        self.said.setMinimumHeight(self.agreement.sizeHint().height())
         self._fit_agreement()
         self.agreement.setAccessibleName(agreement)
         describe(self.agreement, f"{_OTHERWISE}\n{agreement.partition(';')[0]}{beyond}")

@@ -39,6 +39,7 @@ class Making(QWidget):
         self._state = State.IDLE
         self._name = ""
         self._told: str | None = None
+        self._there = self._gives_way = False
         self.said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "reward_made",
                           "The reward that is made", "")
         self.said.setMinimumWidth(1)
@@ -103,12 +104,21 @@ class Making(QWidget):
     def end(self) -> None:
         """Nothing is being made any more."""
         self._name = ""
-        self.hide()
+        self.done()
         self.tell()
 
     def done(self) -> None:
         """What was offered was taken, or is not wanted."""
-        self.hide()
+        self._there = False
+        self._fit()
+
+    def give_way(self, other: bool) -> None:
+        """Leave the place to another line, or take it again."""
+        self._gives_way = other
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setVisible(self._there and not self._gives_way)
 
     def _say(self, sentence: str, *, offers: bool) -> None:
         self.said.setText(sentence)
@@ -116,7 +126,8 @@ class Making(QWidget):
         for button in (self.go_on, self.start, self.close_button):
             button.setVisible(offers)
         self.tell()
-        self.show()
+        self._there = True
+        self._fit()
 
     def _draw(self) -> None:
         self.close_button.setIcon(icon("close"))

@@ -18,6 +18,7 @@ from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
 from workbench.gui.judge.asking import Asking
 from workbench.gui.judge.bar import PERSON, Bar, without_newlines
 from workbench.gui.judge.guidelines import Guidelines
+from workbench.gui.judge.kept_line import KeptLine
 from workbench.gui.judge.making import TEXT, TIP, Making
 from workbench.gui.judge.menus import Menus
 from workbench.gui.judge.pages import Offer, OfferPage
@@ -28,6 +29,7 @@ from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.layouts import vbox
+from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
 from workbench.store.judged import (
     Choice,
@@ -449,8 +451,12 @@ class JudgeView(RunView):
         for page in (self.empty_page, self.pair_page, self.done_page):
             self.pages.addWidget(page)
         form = QWidget()
-        vbox(form, self.bar, self.asking, self.making, (self.pages, 1), margins=(8, 8, 0, 8),
-             spacing=6)
+        # Below the pair, in a place that is kept, so that no text moves as lines come and go.
+        self.asking.shown.connect(self.making.give_way)
+        self.kept_line = KeptLine((self.asking, self.making),
+                                  (self.asking.stop_button, self.making.go_on))
+        themes().changed.connect(self.kept_line.fit)
+        vbox(form, self.bar, (self.pages, 1), self.kept_line, margins=(8, 8, 0, 8), spacing=6)
         # Where there is little height what is above the pair is scrolled away.
         self._scroll = FormScroll(form)
         vbox(self, self._scroll)
