@@ -86,7 +86,7 @@ def test_an_empty_view_says_how_to_begin_and_does_it_with_one_click(
     assert page.buttons[0].text() == "Start policy against cycle 3 of Run 1"
     qtbot.mouseClick(page.buttons[0], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: view.pages.currentWidget() is view.pair_page)
-    assert view.bar.said.text() == "0 of 3 marked, 3 left"
+    qtbot.waitUntil(lambda: view.bar.said.text() == "0 of 3 marked, 3 left")
     assert {view.stage.left.toPlainText(), view.stage.right.toPlainText()} == {
         "clean and quiet 0", "clean and quiet 3"}
     assert "3 pairs added." in opened.window.toast.text

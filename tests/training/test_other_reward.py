@@ -9,7 +9,7 @@ from helpers.recorded import outcome
 from helpers.short_runs import WAYS, start, start_of
 
 from workbench.algorithms import find_algorithm
-from workbench.learning.metrics import COMPARED
+from workbench.learning.metrics import COMPARED, GOLD, SCORES
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -106,6 +106,32 @@ def test_the_same_reward_is_a_fork_like_any(ready, store, folders):
     ready.wait(ev.RunFinished, lambda e: e.outcome == "finished" and e.run_id == 2)
     assert store.run(2).reward_since == 0
     assert store.completions(2, 1) == store.completions(1, 1)
+
+
+def test_a_reward_that_is_only_watched_leaves_the_scores_of_the_one_learned_by(
+    ready, store, folders, other
+):
+    finish(ready, start(normalize_scores=True))
+    ready.send(do.Fork(1, 2, {"num_cycles": 4}))
+    ready.wait(ev.RunFinished, lambda e: e.outcome == "finished" and e.run_id == 2)
+    gold = dataclasses.replace(other, weight=0.0)
+    ready.send(do.Fork(1, 2, {"num_cycles": 4}, reward=(RewardPart(folders[1]), gold)))
+    assert "so that its earlier scores stay" in ready.wait(
+        ev.RunResumed, lambda e: e.run_id == 3).note
+    ready.wait(ev.RunFinished, lambda e: e.outcome == "finished" and e.run_id == 3)
+    # It learns as without, and has the whole line.
+    scores = {run: store.metrics(run, (SCORES,))[SCORES] for run in (1, 2, 3)}
+    assert scores[3].cycles == [1, 2, 3, 4]
+    assert scores[3].values == scores[2].values
+    assert store.run(3).reward_since == 0
+    assert store.completions(3, 2) == store.completions(1, 2)
+    [watched] = [s for name, s in store.metrics(3).items() if GOLD in name]
+    assert watched.cycles == [3, 4]
+    # One that learns by another has nothing of either.
+    ready.send(do.Fork(3, 3, {"num_cycles": 5}, reward=(other,)))
+    ready.wait(ev.RunFinished, lambda e: e.outcome == "finished" and e.run_id == 4)
+    assert store.run(4).reward_since == 3
+    assert store.metrics(4, (SCORES,))[SCORES].cycles == [4, 5]
 
 
 def test_what_makes_a_reward_has_no_other(ready, store, other):

@@ -99,11 +99,12 @@ class RunRecord:
     @property
     def reward_since(self) -> int:
         """The last cycle before its present reward; 0: it has had no other. Of a fork with another
-        reward nothing is kept from before, for scores of two rewards are not to be compared."""
+        reward nothing is kept from before, for scores of two rewards are not to be compared; one
+        that is only watched scores nothing that is learned from."""
         now = _sources(self.models)
         history: Any = self.models.get("before", ())
         for before in reversed(history):
-            if _sources(before) != now:
+            if _sources(before) != now and not before.get("same_scores"):
                 return int(before["until_cycle"])
         return 0
 

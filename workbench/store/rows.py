@@ -117,11 +117,13 @@ def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
              "sentence": h.sentence} for h in health]
 
 
-def with_history(before: Mapping[str, Any], models: Mapping[str, Any], cycle: int) -> str:
+def with_history(before: Mapping[str, Any], models: Mapping[str, Any], cycle: int, *,
+                 same_scores: bool = False) -> str:
     """Return the models that a run goes on with after ``cycle``, as the database keeps them, with
-    those ``before``."""
+    those ``before``; ``same_scores``: their rewards differ in what is only watched."""
     earlier = {name: value for name, value in before.items() if name != "before"}
-    history = [*before.get("before", ()), {"until_cycle": cycle, **earlier}]
+    history = [*before.get("before", ()), {
+        "until_cycle": cycle, **earlier, **({"same_scores": True} if same_scores else {})}]
     return json.dumps({**models, "before": history})
 
 

@@ -264,7 +264,7 @@ class Store(Queries):
         self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
         changes: Sequence[branches.Change], about: str = "", algorithm: str = "",
         data: RunData | None = None, reward: str = "",
-        models: Mapping[str, object] | None = None,
+        models: Mapping[str, object] | None = None, same_scores: bool = False,
     ) -> Future[int]:
         """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
         checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
@@ -272,12 +272,12 @@ class Store(Queries):
         there is no ``name``. With an ``algorithm``, which is not the parent's, ``hyperparameters``
         are those of its first own cycle, and ``data`` is what it learns from. With a ``reward``,
         which is not the parent's, ``models`` are what it goes on with, and it has nothing of what
-        was recorded before."""
+        was recorded before, unless the two differ in what is only watched (``same_scores``)."""
         other: dict[str, object] = {}
         if models is not None:
             run = self.run(parent)
             other = {"reward": reward, "models": with_history(
-                run.models if run else {}, models, cycle)}
+                run.models if run else {}, models, cycle, same_scores=same_scores)}
         pairs = None
         if algorithm:
             pairs, about_data = pack_pairs(data) if data is not None else (None, None)
@@ -292,7 +292,7 @@ class Store(Queries):
                 db, parent, cycle, run_id=run_id, identity=identity,
                 name=name or f"Run {run_id}{about and f': {about}'}",
                 hyperparameters=hyperparameters, changes=changes, moment=now(),
-                owner=this_process(), other=other, keep=models is None)
+                owner=this_process(), other=other, keep=models is None or same_scores)
             if pairs is not None:
                 _upsert(db, "pair_sets", [pairs])
             self.run_locks.take(run_id)

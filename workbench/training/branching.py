@@ -16,6 +16,7 @@ from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
 from workbench.training.models import Models
 from workbench.training.pair_data import DataError
+from workbench.training.reward_parts import learned_from
 from workbench.training.run import Resumed, ResumeError, Run, read_checkpoint, without_reward
 from workbench.training.scored_data import data_for
 
@@ -35,6 +36,8 @@ class Continuation:
     """Whether later cycles are recorded that will not simply be run again."""
     overruled: Sequence[ChangeRecord] = ()
     """Later changes that are not made again."""
+    same_scores: bool = False
+    """Whether its reward differs only in what is watched, so that earlier scores stay."""
 
     @property
     def other_reward(self) -> bool:
@@ -67,10 +70,12 @@ class Continuation:
             other = start is not None and start.algorithm != algorithm
             run.id = store.fork_run(
                 run.id, run.cycle, name=command.name, about=command.about, changes=changes,
-                hyperparameters=parent if run.cycle and not (other or self.other_reward)
+                hyperparameters=parent if run.cycle and not (
+                    other or (self.other_reward and not self.same_scores))
                 else run.hp.model_dump(),
                 algorithm=algorithm if other else "", data=self.resumed.data, reward=reward,
-                models=models if self.other_reward else None).result()
+                models=models if self.other_reward else None,
+                same_scores=self.same_scores).result()
             made = store.run(run.id)
             return (made.name if made else ""), None
         abandoned = None
@@ -92,7 +97,17 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
         HyperparameterError: the changes cannot be.
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)
+    before = resumed.models.parts
     command, resumed = _with_reward(command, resumed)
+    continuation = _continuation(store, command, resumed)
+    same = isinstance(command, Fork) and command.reward is not None and (
+        learned_from(command.reward) == learned_from(before))
+    return replace(continuation, same_scores=same)
+
+
+def _continuation(
+    store: Store, command: ResumeRun | GoBack | Fork, resumed: Resumed
+) -> Continuation:
     run, changes = resumed.run, dict(command.changes)
     if isinstance(command, Fork) and command.algorithm not in ("", algorithm_of(run.hp).name):
         return _into_another(store, command, resumed)
@@ -138,11 +153,12 @@ def _with_reward(
     if not resumed.run.cycle:
         raise ResumeError("At its start a run has learned nothing yet: begin a new one with "
                           "the other reward.")
+    models = replace(resumed.models, reward=command.reward)
+    if learned_from(command.reward) == learned_from(resumed.models.parts):
+        return command, replace(resumed, models=models)
     resumed.run.compared_start, resumed.run.score = False, None
     resumed.run.health = Watch(resumed.run.health.rules, resumed.run.health.watched)
-    return command, replace(
-        resumed, models=replace(resumed.models, reward=command.reward),
-        snapshot=without_reward(resumed))
+    return command, replace(resumed, models=models, snapshot=without_reward(resumed))
 
 
 def _into_another(store: Store, command: Fork, resumed: Resumed) -> Continuation:

@@ -102,6 +102,11 @@ def base_name(source: str) -> str:
     return (last.removesuffix(".py") if last != ".py" else last) or source
 
 
+def learned_from(parts: Sequence[RewardPart]) -> tuple[RewardPart, ...]:
+    """Return the parts whose sum is the reward: all but those that are only watched."""
+    return tuple(part for part in parts if part.weight) or tuple(parts)
+
+
 def part_names(weights: Sequence[float], names: Sequence[str]) -> list[str]:
     """Return what the parts of a reward are called, each otherwise, a gold one as such."""
     return unique_names([name if weight or not any(weights) else f"{GOLD}{name}"

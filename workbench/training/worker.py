@@ -308,7 +308,10 @@ class Worker:
             run.pause_after_cycle = command.step or command.into
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         notes = [f"{changed[0]} has changed since the run began."] if changed else []
-        if planned.other_reward and reward is not None:
+        if planned.same_scores and reward is not None:
+            notes.append(f"From here on the reward is {reward.name}: what is learned from is the "
+                         "same, so that its earlier scores stay.")
+        elif planned.other_reward and reward is not None:
             notes.append(f"From here on {reward.name} is the reward, so that nothing that another "
                          "one has judged is shown with it.")
         if isinstance(command, do.Fork) and command.changes and not run.cycle and (

@@ -43,7 +43,7 @@ from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack, LoadModels
 from workbench.training.names import reward_name, reward_of
-from workbench.training.reward_parts import RewardPart
+from workbench.training.reward_parts import RewardPart, learned_from
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
             (find_metric(COMPARED).label,
@@ -77,6 +77,7 @@ class BranchDialog(Dialog):
                  else (RewardPart(run.reward),))
         other = not back and tuple(reward) != known and algorithm_of_run(run).makes == "policy"
         self._reward = tuple(reward) if other else ()
+        self._same_scores = learned_from(self._reward) == learned_from(known)
         self._own = next((a for a in algorithms.ALGORITHMS if a.name == run.algorithm), None)
         self._algorithm = self._own or algorithm_of_run(run)
         self._settings = self._algorithm.settings
@@ -250,6 +251,8 @@ class BranchDialog(Dialog):
         if self._takes_reward() and not problems:
             text += (" Choose a later checkpoint: from the beginning, Start trains with the other "
                      "reward." if early else
+                     f" It goes on with {reward_name(self._reward)}; what it learns from is the "
+                     "same, so that earlier scores stay." if self._same_scores else
                      f" It goes on with {reward_name(self._reward)}, and keeps no scores of "
                      f"{reward_of(self._run)}: the two are not to be compared.")
         if later and not problems:
