@@ -25,6 +25,7 @@ from workbench.feedback.loading import load_reward
 from workbench.models import ranks, sampling
 from workbench.models.control import SharedControl, Unattended
 from workbench.models.loading import load_policy
+from workbench.models.sharding import is_shared_out
 from workbench.models.sources import silent
 from workbench.training.heartbeat import meeting_place
 
@@ -63,6 +64,8 @@ def run(
             texts += [written.text for written in result.comparison]
             sums += [float(numbers.sum()) for trace in result.traces
                      for numbers in trace.numbers.values()]
+        if is_shared_out(trainer.policy):
+            assert trainer.policy.gathers is not one_by_one
         return found, trainer.snapshot()[0], texts, sums
 
 

@@ -12,6 +12,7 @@ from helpers.launched import after_cycle, assert_alike, ends, metrics, save_mode
 from helpers.patience import SECONDS
 
 from workbench.store.store import Store
+from workbench.training.runner import GATHERED_ONCE
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,7 @@ def test_what_two_began_three_share_out_and_one_ends_as_one_would_have_from_the_
             assert status == 0, said
             memory = next(line for line in said.splitlines() if line.startswith("Memory:"))
             assert memory.endswith(f" free{each}.")
+            assert (GATHERED_ONCE in said) == ("sharding=shard" in words)
     assert_alike(metrics(tmp_path / "whole"), metrics(home))
     store = Store(home)
     try:

@@ -74,6 +74,9 @@ class Policy(nn.Module):
         self.steering: Steering | None = None
         """Makes of logits (n, V) and their states (n, H) the logits to write with; None: they are
         those."""
+        self.gathers: bool | None = None
+        """Whether all weights that ranks share out were gathered to write with, when it last wrote;
+        None: they share out none."""
         self._checkpointed: list[Any] = []
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
         width = self._find_head() if capabilities is None else 0

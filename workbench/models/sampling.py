@@ -162,6 +162,8 @@ def sample(
     device, length = policy.device, uniforms.shape[1]
     own = own_rows(prompts)
     whole = ranks.count() == 1 or not is_shared_out(policy.model) or fits_whole(policy.model)
+    if ranks.count() > 1 and is_shared_out(policy.model):
+        policy.gathers = whole
     # Layers are gathered one by one then, by all ranks alike: who has nothing to do writes along.
     along = not whole
     idle = along and not own

@@ -248,7 +248,9 @@ def put_back(
         trainer = models.learn_by(algorithm)
         if algorithm.learns_from:
             trainer.learn_from(found.data.items if found.data else ())
-        trainer.begin(run.prompts, run.hp, found.prompt_ids)
+        # What is shared out once stays so: it is as the run is to go on from the beginning.
+        made = run.hp if first is None else run.hp.model_copy(update={"sharding": first.sharding})
+        trainer.begin(run.prompts, made, found.prompt_ids)
         if found.snapshot is not None:
             trainer.restore(*found.snapshot)
         if first is not None:

@@ -45,6 +45,10 @@ from workbench.training.staging import apply_staged, stage
 PATIENCE = 10.0
 """Seconds without progress for which a stop waits for the comparison: a reward may never return."""
 
+GATHERED_ONCE = "To write, each process gathers all weights once."
+GATHERED_BY_LAYER = ("To write, the processes gather the weights of one layer after another: there "
+                     "is no memory for all at once.")
+
 
 class Runner:
     """Runs cycles, and looks for commands in every step of them. Lives on the training thread."""
@@ -64,6 +68,7 @@ class Runner:
         self.run: Run | None = None
         self._hurried = False
         self._saving = False
+        self._gathers: bool | None = None
         self._phase = Phase.SAMPLING
         self._place = (Phase.SAMPLING, 0, 0)
         self._moved_at = 0.0
@@ -72,7 +77,8 @@ class Runner:
 
     def begin(self, run: Run) -> None:
         """Be with a run, whose next cycle is next."""
-        self.run = self._models.trained = run
+        self.run, self._gathers = run, None
+        self._models.trained = run
         self._session.enter(State.RUNNING, caution(find_placement(run.hp.precision)))
 
     def pause(self) -> None:
@@ -241,6 +247,7 @@ class Runner:
         if not run.compared_start:
             start = trainer.compare(run.compared, run.hp, self)
             self._write(run, start_record(self._store, run, start, self._emit))
+            self._tell_gathering(run, trainer)
         if trainer.episodes(run.hp) and not run.cycle and not run.prepared:
             self._write(run, prepare(self._store, self._models, run, self, self._emit))
         if run.attended and not run.in_cycle:
@@ -251,8 +258,18 @@ class Runner:
         if run.attended and run.in_cycle:
             result = trainer.run_cycle(run.cycle + 1, run.hp, run.compared, self)
             self._write(run, cycle_record(self._store, run, result, trainer.numbers, self._emit))
+            self._tell_gathering(run, trainer)
         self._after_cycle(run)
         run.attended = True
+
+    def _tell_gathering(self, run: Run, trainer: AnyTrainer) -> None:
+        """Say how what the processes share out is gathered to write with, where that is new."""
+        gathers = trainer.policy.gathers
+        if gathers in (None, self._gathers) or run.pause_after_cycle or (
+                self._session.state is not State.RUNNING):
+            return
+        self._gathers = gathers
+        self._session.enter(State.RUNNING, GATHERED_ONCE if gathers else GATHERED_BY_LAYER)
 
     def _write(self, run: Run, what: Unwritten) -> None:
         run.unwritten = None
