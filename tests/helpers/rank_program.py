@@ -22,6 +22,7 @@ from helpers.short_runs import start_of
 from workbench import processes
 from workbench.algorithms import algorithm_of
 from workbench.feedback.loading import load_reward
+from workbench.feedback.weighted_reward import models_of
 from workbench.models import ranks, sampling
 from workbench.models.control import SharedControl, Unattended
 from workbench.models.loading import load_policy
@@ -51,6 +52,8 @@ def run(
         if start.data is not None:
             trainer.learn_from(start.data.items)
         trainer.begin(start.prompts, hp)
+        if is_shared_out(trainer.policy.model):
+            assert all(is_shared_out(model) for model in models_of(reward))
         compared = [0, 1]
         trainer.compare(compared, hp, control)
         if trainer.episodes(hp):

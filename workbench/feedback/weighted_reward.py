@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench.feedback.reward_model import Reward, RewardModel
 from workbench.feedback.reward_text import RewardError
 from workbench.models import ranks
 from workbench.models.control import Control
 from workbench.models.phases import Phase
+from workbench.models.sharding import gathered
 from workbench.records import Exchange
 
 
@@ -83,6 +85,13 @@ def score_all(
     return scores, parts, cuts.amax(dim=0)
 
 
+def models_of(reward: Any) -> list[nn.Module]:
+    """Return the models of a reward, which may be a sum of several; a program has none."""
+    parts = [part.reward for part in getattr(reward, "parts", ())] or [reward]
+    return [model for part in parts
+            if isinstance(model := getattr(part, "model", None), nn.Module)]
+
+
 def _abstains(reward: Reward) -> bool:
     return getattr(reward, "abstains", False)
 
@@ -105,8 +114,9 @@ def _judge(
     if isinstance(reward, RewardModel):
         own = ranks.share([len(e.prompt) + len(e.completion) for e in exchanges])
         mine = [exchanges[row] for row in own]
-        judged = ranks.guarded(
-            lambda: reward.judge(mine, control=control, phase=phase) if mine else None)
+        with gathered(reward.model):
+            judged = ranks.guarded(
+                lambda: reward.judge(mine, control=control, phase=phase) if mine else None)
         if judged is not None:
             scores[own], cut[own] = judged
         ranks.sum_on_host(scores, cut)

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.pytorch_utils import Conv1D
 
+from workbench.feedback.weighted_reward import models_of
 from workbench.models import four_bit
 from workbench.models.capabilities import Batching, Capabilities
 from workbench.models.decoders import read_on
@@ -106,10 +107,7 @@ class Footprint(Generic[S]):
         """
         self.model, self.device = policy.model, policy.device
         self.capabilities = policy.capabilities
-        # A reward may be a sum of several; a Python file has no model.
-        parts = [part.reward for part in getattr(reward, "parts", ())] or [reward]
-        scorers = [m for m in (getattr(part, "model", None) for part in parts)
-                   if isinstance(m, nn.Module)]
+        scorers = models_of(reward)
         self.scorer = scorers[0] if scorers else None
         self.weights = Weights.of(policy.model, policy.trunk)
         self.width = policy.value_width

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
-from workbench.feedback.weighted_reward import score_all
+from workbench.feedback.weighted_reward import models_of, score_all
 from workbench.learning.batch import Batch, measure
 from workbench.learning.footprint import Footprint
 from workbench.learning.held_out import held_out
@@ -36,6 +36,7 @@ from workbench.models.policy import Policy, Steering
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
+from workbench.models.sharding import is_shared_out, shard_frozen
 from workbench.models.sources import Report, silent
 from workbench.models.trainable import Trainable
 from workbench.records import (
@@ -276,6 +277,9 @@ class Trainer(ABC, Generic[S]):
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self._make_models(settings, value_source)
+        if is_shared_out(self.policy.model):
+            for model in models_of(self.reward):
+                shard_frozen(model, self.policy.device)
         self._begun(settings, value_source)
         self.optimizer = self._make_optimizer(settings.optimizer)
         self.position = 0

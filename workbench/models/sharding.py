@@ -42,6 +42,14 @@ def shard(model: nn.Module, device: torch.device) -> None:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
 
 
+def shard_frozen(model: nn.Module, device: torch.device) -> None:
+    """Share out the weights of a model that only reads, unless that is done, it has no layers that
+    are known as such or is packed: it stays whole on every rank then."""
+    if _layers(model) and not is_shared_out(model) and all(
+            p.is_floating_point() for p in model.parameters()):
+        shard(model, device)
+
+
 def _layers(model: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = [
         m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import psutil
 import torch
+from torch import nn
 
+from workbench.feedback.weighted_reward import models_of
 from workbench.formatting import size
 from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
@@ -23,7 +25,9 @@ _MARGIN = 0.95
 
 
 _SHARED_OUT = ("Policy", "Reference", "Value model", "Optimiser", "Gradients")
-"""What processes share out, as far as it is of layers."""
+"""What processes share out, as far as it is of the policy's layers."""
+_REWARD = "Reward model"
+"""The same of its own."""
 
 
 def _share_of_rows(hp: Settings) -> Settings:
@@ -43,7 +47,9 @@ class Estimator:
         """
         self._trainer, self._before = trainer, before
         trainer.measure()
-        self._in_layers = share_in_layers(trainer.policy)
+        rewards = nn.ModuleList(models_of(trainer.reward))
+        self._in_layers = dict.fromkeys(_SHARED_OUT, share_in_layers(trainer.policy)) | {
+            _REWARD: share_in_layers(rewards)}
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
         self._data: Sequence[Pair] | Sequence[ScoredText] = ()
@@ -78,11 +84,16 @@ class Estimator:
         """Return what each of the processes takes, of what one would that has its rows."""
         if hp.processes == 1 or hp.sharding != "shard":
             return phases
-        part = 1 - self._in_layers * (1 - 1 / hp.processes)
-        return {phase: {name: round(part * size) if name in _SHARED_OUT and not (
-            # To write, the policy's layers are gathered.
-            name == "Policy" and phase in (Phase.SAMPLING, Phase.COMPARING)) else size
-            for name, size in parts.items()} for phase, parts in phases.items()}
+        writing = (Phase.SAMPLING, Phase.COMPARING)
+        # What layers are gathered when: the policy's to write, the reward model's to score.
+        whole = {"Policy": writing, _REWARD: (*writing, Phase.SCORING, Phase.PRETRAINING)}
+
+        def part(name: str, phase: Phase) -> float:
+            in_layers = 0.0 if phase in whole.get(name, ()) else self._in_layers.get(name, 0.0)
+            return 1 - in_layers * (1 - 1 / hp.processes)
+
+        return {phase: {name: round(part(name, phase) * size) for name, size in parts.items()}
+                for phase, parts in phases.items()}
 
     def after_failure(
         self, hp: Settings, prompts: Sequence[str | PromptLike], phase: Phase
