@@ -25,7 +25,7 @@ from workbench.algorithms import (
 )
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
-from workbench.learning.metrics import PARTS
+from workbench.learning.metrics import COMPARED, PARTS
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
@@ -44,7 +44,8 @@ def list_runs(options: argparse.Namespace) -> int:
     table = Table(box=None, pad_edge=False)
     console = console_of_lines()
     runs, lengths = store.runs(), store.lengths()
-    rewards, headline = store.metric_spans(headlines(runs)), headlines_by_run(runs)
+    rewards = store.metric_spans(headlines(runs), compared=COMPARED)
+    headline = headlines_by_run(runs)
     several = len({way_of_run(run) for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
                     "status", "cycles", headline_title(runs).lower(), "saved"):

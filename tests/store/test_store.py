@@ -284,6 +284,31 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
     store.close()
 
 
+def test_the_compared_reward_of_runs_begins_at_the_start_policy(store):
+    runs = [store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                             prompts=[Prompt("one"), Prompt("two")]).result() for _ in range(2)]
+    name = "objective/scores_compared"
+    for run_id, recorded in zip(runs, (True, False), strict=True):
+        for cycle, score in enumerate((-0.4, 0.2, -0.3)):
+            texts = [CompletionRecord(i, i, "", "", score + i, 0.5, 3, True) for i in range(2)]
+            if cycle:
+                store.record_cycle(
+                    run_id, cycle, metrics={name: score + 0.5} if recorded else {"loss": 1.0},
+                    rollout=[], comparison=texts).result()
+            else:
+                store.record_comparison(run_id, 0, texts).result()
+    fork = store.fork_run(runs[0], 1, name="", hyperparameters={}, changes=()).result()
+    by = {store.run(runs[0]).algorithm: name}
+    spans = store.metric_spans(by, compared=name)
+    assert spans == {runs[0]: (pytest.approx(0.1), pytest.approx(0.2)),
+                     runs[1]: (pytest.approx(0.1), pytest.approx(0.2)),
+                     fork: (pytest.approx(0.1), pytest.approx(0.7))}
+    assert store.metric_spans(by, fork, compared=name) == {fork: spans[fork]}
+    # Any other metric begins with what the first cycle had.
+    other = {store.run(runs[0]).algorithm: "loss"}
+    assert store.metric_spans(other, compared=name) == {runs[1]: (1.0, 1.0)}
+
+
 def test_one_compared_prompt_is_read_over_its_cycles(store):
     run_id = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
                               prompts=[Prompt("one"), Prompt("two")]).result()

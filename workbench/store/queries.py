@@ -305,22 +305,28 @@ class Queries:
         return self.settings_after(run_id, sys.maxsize)
 
     def metric_spans(
-        self, headlines: Mapping[str, str], run_id: int | None = None
+        self, headlines: Mapping[str, str], run_id: int | None = None, *, compared: str = ""
     ) -> dict[int, tuple[float, float]]:
         """Return a metric of the first cycle that is kept, and of the last, of every run or of one.
 
         Args:
             headlines: which metric, by the run's algorithm.
+            compared: the metric that is the mean score of the compared prompts. It begins with the
+                start policy's, and cycles that did not record it have it from their completions.
         """
-        chosen = " ".join("when ? then ?" for _ in headlines)
+        name = f"case r.algorithm {' '.join('when ? then ?' for _ in headlines)} end"
         cell = ("(select value from metrics m where m.run_id = r.id {} "
-                f"and m.name = case r.algorithm {chosen} end order by m.cycle limit 1)")
+                f"and m.name = {name} order by m.cycle limit 1)")
+        mean = ("(select avg(score) from completions c where c.run_id = r.id "
+                f"and c.kind = 'comparison' and c.cycle = {{}} and ? = {name})")
         given = [text for pair in headlines.items() for text in pair]
         which, one = ("", []) if run_id is None else (" where id = ?", [run_id])
         rows = self._db.query(
-            f"select id, {cell.format('')} as first, "
-            f"{cell.format('and m.cycle = r.cycles')} as last "
-            f"from runs r{which}", [*given, *given, *one])
+            f"select id, coalesce({mean.format('0')}, {cell.format('')}) as first, "
+            f"coalesce({cell.format('and m.cycle = r.cycles')}, "
+            f"case when r.cycles > 0 then {mean.format('r.cycles')} end) as last "
+            f"from runs r{which}",
+            [compared, *given, *given, *given, compared, *given, *one])
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}
 

@@ -25,6 +25,7 @@ from workbench.gui.settings import integers
 from workbench.gui.widgets.controls import describe as describe_control
 from workbench.gui.widgets.controls import enable, label, push_button
 from workbench.gui.widgets.dialog import ask
+from workbench.learning.metrics import COMPARED
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
@@ -108,7 +109,8 @@ class RunsDock(QWidget):
         """Read the runs again."""
         kept = self.selected()
         runs = self._store.runs()
-        self.model.fill(runs, self._store.metric_spans(headlines(runs)), frozenset(
+        spans = self._store.metric_spans(headlines(runs), compared=COMPARED)
+        self.model.fill(runs, spans, frozenset(
             run.id for run in runs if self._store.is_elsewhere(run)))
         self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
@@ -128,7 +130,8 @@ class RunsDock(QWidget):
         if run is None or run_id not in {known.id for known in self.model.runs}:
             self.refresh()
             return
-        spans = self._store.metric_spans(headlines(self.model.runs), run_id)
+        spans = self._store.metric_spans(
+            headlines(self.model.runs), run_id, compared=COMPARED)
         if self.model.update(run, spans.get(run_id), self._store.is_elsewhere(run)):
             self.table.fit()
         selected = self.selected()

@@ -22,13 +22,15 @@ from workbench.algorithms import (
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
+from workbench.learning.metrics import COMPARED
 from workbench.store.records import RunRecord
 
 _REWARD = 1
 COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
 _TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
          "What the first and the last cycle had on average, the same of every run that trains a "
-         "policy", "Cycles completed", "Where the run stands", "When the run was started")
+         "policy; a compared reward begins with the start policy's",
+         "Cycles completed", "Where the run stands", "When the run was started")
 BRANCH_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
 
@@ -201,7 +203,11 @@ class RunsModel(QAbstractTableModel):
             return None
         run, column = self.runs[index.row()], index.column()
         if role == Qt.ItemDataRole.ToolTipRole and column == _REWARD:
-            return plain_tip(f"{self._metric(run).label} of the first and of the last cycle")
+            metric = self._metric(run)
+            # What was scored by an earlier reward is not held against this one's.
+            begins = ("the start policy" if metric.name == COMPARED and not run.reward_since
+                      else "the first")
+            return plain_tip(f"{metric.label} of {begins} and of the last cycle")
         if role == Qt.ItemDataRole.DisplayRole:
             return self._texts(run)[column]
         if role == Qt.ItemDataRole.ToolTipRole and column == 3:
