@@ -100,6 +100,10 @@ def resume(options: argparse.Namespace) -> int:
     return _run(options, do.ResumeRun(options.run, changes=changes))
 
 
+_SAME_DATA = (
+    "--data goes with another --algorithm: a fork that learns as before learns from the same.")
+
+
 def fork(options: argparse.Namespace) -> int:
     """Begin a run where another stood; the exit status is that of :func:`train`."""
     try:
@@ -114,14 +118,16 @@ def fork(options: argparse.Namespace) -> int:
         return unusable(error)
     if options.algorithm is None:
         if options.data is not None:
-            return unusable(UsageError(
-                "--data goes with --algorithm: a fork that learns as before learns from the same."))
+            return unusable(UsageError(_SAME_DATA))
         return _run(options, do.Fork(
             options.run, options.cycle, changes, name_of(options), reward=reward))
     try:
         algorithm = algorithm_named_by(options.algorithm)
         data = data_of(options, algorithm)
         with opened(options) as engine:
+            parent = engine.store.run(options.run)
+            if options.data is not None and parent and parent.algorithm == algorithm.name:
+                raise UsageError(_SAME_DATA)
             return engine.run(do.Fork(
                 options.run, options.cycle, changes, name_of(options), algorithm=algorithm.name,
                 data=_made(engine.store, data, options, algorithm), reward=reward))

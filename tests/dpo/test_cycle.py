@@ -195,6 +195,25 @@ def test_a_resume_is_as_if_it_had_never_stopped(settings):
     assert all(np.array_equal(arrays[name], others[name]) for name in arrays)
 
 
+def test_a_fork_by_which_the_start_policy_reads_otherwise_asks_it_anew():
+    hp = parse(learning_rate=1e-3, held_out_share=0.5)
+    cold = parse(learning_rate=1e-3, held_out_share=0.2, temperature=0.5)
+    dpo, fresh = make_dpo(ragged()), make_dpo(ragged())
+    dpo.begin(["A", "b"], hp)
+    dpo.prepare(hp, Unattended())
+    run(dpo, hp)
+    fresh.begin(["A", "b"], cold)
+    fresh.prepare(cold, Unattended())
+    before, split = dpo.reference_sums.clone(), list(dpo.table.held_out)
+    dpo.apply(hp, cold)
+    assert list(dpo.table.held_out) == list(fresh.table.held_out) != split
+    run(dpo, cold, (3,))
+    torch.testing.assert_close(dpo.reference_sums, fresh.reference_sums, rtol=0, atol=1e-5)
+    assert (dpo.reference_sums - before).abs().min() > 0.01
+    dpo.apply(cold, cold.with_changes({"beta": 0.3}))
+    assert dpo.reference_sums is not None
+
+
 def test_another_algorithms_checkpoint_is_gone_on_from():
     """The reference is the start policy, whatever the weights."""
     hp = parse(learning_rate=1e-3)

@@ -58,6 +58,8 @@ def test_a_run_keeps_its_pairs_and_goes_on_bit_for_bit(
     assert "5 pairs to learn from, 1 held out." in said.err
     assert "Run 1: 3 cycles of 2 steps on 4 pairs each." in said.out
     assert "The start policy has read 6 pairs" in said.out
+    assert cli.main(["fork", "1", "--algorithm", "dpo", "--data", str(file)]) == 2
+    assert "learns as before learns from the same" in capsys.readouterr().err
     file.unlink()  # a run needs it no more
     store = Store(home)
     whole = numbers(store, 1)

@@ -62,9 +62,9 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
     """Learns from items of two rows each. It holds the start policy's log-probabilities of all of
     them, which are read once."""
 
-    PREPARED_BY: ClassVar[tuple[str, ...]] = (
-        "precision", "lora_rank", "temperature", "control_tokens",
-        "micro_batch_tokens")
+    READ_BY: ClassVar[tuple[str, ...]] = ("precision", "temperature", "control_tokens")
+    """Settings by which the start policy finds other log-probabilities, beyond rounding."""
+    PREPARED_BY: ClassVar[tuple[str, ...]] = (*READ_BY, "lora_rank", "micro_batch_tokens")
     PREPARATION = 1
     REFERENCE: ClassVar[str]
     """What these are called in a snapshot."""
@@ -119,6 +119,14 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         self.read(with_equal_columns(prompts), settings, settings.held_out_share, settings.seed)
         super().begin(prompts, settings, prompt_ids)
         self.reference_sums = None
+
+    def apply(self, old: S, new: S) -> None:
+        """Take over changes, as every trainer; the start policy may find other log-probabilities
+        then, or other items be held out."""
+        super().apply(old, new)
+        self.read(self.prompts, new, new.held_out_share, new.seed)
+        if any(getattr(old, name) != getattr(new, name) for name in self.READ_BY):
+            self.reference_sums = None
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""

@@ -106,8 +106,16 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             raise PromptError("There are no pairs to learn from; choose a file of pairs or a run.")
         super().begin(prompts, settings, prompt_ids)
         self._settings, self._samples = settings, None
+        self._read_pairs(with_equal_columns(prompts), settings)
+
+    def apply(self, old: RewardSettings, new: RewardSettings) -> None:
+        """Take over changes, as every trainer; other pairs may be held out then."""
+        super().apply(old, new)
+        self._read_pairs(self.prompts, new)
+
+    def _read_pairs(self, prompts: Sequence[PromptLike], settings: RewardSettings) -> None:
         reader = self.model.reader
-        self.read(with_equal_columns(prompts), settings, settings.held_out_share, settings.seed,
+        self.read(prompts, settings, settings.held_out_share, settings.seed,
                   reader.reads, reader.end_id, reader.limit, settings.begins_as)
 
     def dismantle(self) -> None:
