@@ -18,6 +18,9 @@ from workbench.guide import Guide
 from workbench.health import Rule
 from workbench.settings import Settings, Value
 
+Tone = Literal["", "good", "bad"]
+"""Whether something is of good or of bad items alone."""
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -239,13 +242,15 @@ class TokenView:
 @dataclass(frozen=True, slots=True)
 class Term:
     """A summand of the loss. An ``optional`` one is shown only where it is on; ``source`` is the
-    paper that it is from."""
+    paper that it is from. One of good or bad items alone has the colour of these by its ``tone``.
+    """
 
     title: str
     help: str
     optional: bool = False
     formula: str = ""
     source: str = ""
+    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +315,7 @@ class Curve:
 
     title: str
     loss: Callable[[Array], Array]
-    tone: Literal["", "good", "bad"] = ""
+    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True)

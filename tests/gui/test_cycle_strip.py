@@ -242,3 +242,15 @@ def test_where_no_data_is_held_out_there_is_no_part_for_it(opened):
 def test_an_algorithm_without_parts_of_its_own_has_those_of_all(opened):
     opened.window.strip.show_run(None, algorithm_named("another", {}))
     assert shown(opened) == [t for t in TITLES if t != "Estimate"]
+
+
+def test_a_count_is_never_cut_off_from_what_it_counts(opened):
+    kto = algorithm_named("kto", {})
+    opened.window.strip.show_run(7, kto, kto.settings().model_dump(), 1, {
+        "data/size": 1900, "data/drawn": 128, "eval/told_apart": 0.8})
+    drawn = next(b for b in opened.window.strip.buttons if b.part.name == "draw")
+    assert drawn.result == "1,900 completions, 128 drawn"
+    wide = drawn.fontMetrics().horizontalAdvance(drawn.result)
+    assert drawn.words(wide) == drawn.result
+    assert drawn.words(wide - 1) == "1,900 completions"
+    assert drawn.words(1) == "1,900 completions"  # of which the paint elides the end

@@ -8,9 +8,10 @@ from helpers import pointer
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, unexplained
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from workbench.algorithms import algorithm_named
 from workbench.formatting import short_number
 from workbench.gui.main_window import MainWindow
 from workbench.gui.objective.bars import stacked
@@ -18,6 +19,7 @@ from workbench.gui.objective.reading import Tokens
 from workbench.gui.objective.region import LEAST, MOST
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
+from workbench.kto.metrics import LOSS, OF_BAD, OF_GOOD
 from workbench.ppo.metrics import GRADIENT_OF
 from workbench.ppo.picture import ratios_in
 from workbench.records import TokenTrace
@@ -343,6 +345,36 @@ def test_it_is_drawn_in_the_colours_of_the_theme(
     themes().set_mode(mode)  # type: ignore[arg-type]
     assert view.bars.backgroundBrush().color().name() == themes().theme.base
     assert view.region.backgroundBrush().color().name() == themes().theme.base
+
+
+def test_good_and_bad_have_the_same_colour_in_bars_as_on_curves(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    kto = algorithm_named("kto", {})
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={}, algorithm="kto",
+        hyperparameters=kto.settings().model_dump(), prompts=[Prompt(PROMPTS[0])]).result()
+    store.record_cycle(run_id, 1, rollout=[], comparison=completions(1), metrics={
+        LOSS: 0.5, OF_GOOD: 0.2, OF_BAD: 0.3}).result()
+    opened.controller.show_run(run_id)
+    opened.window.reveal("objective")
+    view = opened.window.objective
+    await_cycle(qtbot, view, 1)
+    qtbot.waitUntil(lambda: len(view.bars.parts) == 2)
+    theme = themes().theme
+    assert kto.objective is not None
+    titles = [kto.objective.terms[int(part.name())].title for part in view.bars.parts]
+    assert titles == ["L_GOOD", "L_BAD"]
+    drawn = [part.opts["brush"].color().name() for part in view.bars.parts]
+    assert drawn == [theme.good, theme.bad]
+    for chip, colour in zip(view.formula.chips[1:], drawn, strict=True):
+        assert colour in _colours(chip)
+
+
+def _colours(chip: QWidget) -> set[str]:
+    """The colours of the edge at the left of a chip."""
+    image = chip.grab().toImage()
+    return {image.pixelColor(x, image.height() // 2).name() for x in range(6)}
 
 
 def test_controls_are_named_and_explained(view: ObjectiveView) -> None:

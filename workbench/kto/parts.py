@@ -29,7 +29,7 @@ def say_drawn(metrics: Mapping[str, float]) -> str:
 
 
 DRAW = replace(
-    parts.DRAW, title="Draw completions", say=say_drawn,
+    parts.DRAW, title="Draw", say=say_drawn,
     help="Of the completions so many are drawn as the cycle's steps learn from. The start policy "
          "has read them all before the first cycle; nothing is written.")
 UPDATE = replace(

@@ -81,11 +81,11 @@ OBJECTIVE = Objective(
      Term("L_GOOD", "What the good completions gave: the less, the more the policy has come to "
           "write them, beyond what it does of everything. Weighed by λ_D, over all completions",
           optional=True, formula="{sum over the good}λ_D·[1 - s(β·(h - z))]÷{completions}",
-          source=ETHAYARAJH_2024),
+          source=ETHAYARAJH_2024, tone="good"),
      Term("L_BAD", "What the bad completions gave: the less, the more the policy has left them. "
           "Weighed by λ_U, over all completions",
           optional=True, formula="{sum over the bad}λ_U·[1 - s(β·(z - h))]÷{completions}",
-          source=ETHAYARAJH_2024)),
+          source=ETHAYARAJH_2024, tone="bad")),
     shares,
     curve=LossCurve(
         "Loss by implicit reward",

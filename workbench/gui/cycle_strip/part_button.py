@@ -18,6 +18,8 @@ _MARGIN, _GAP = 8, 6
 _BAND, _LEAST_BAND = 64, 24  # pixels of the drawing of a range
 _WORD = re.compile(r"^\S+\s+([^\w\s+−]+\s+)*")
 """The first word, and a sign that cannot stand alone."""
+_COUNTED = re.compile(r"^[+−]?\d[\w.,\N{NO-BREAK SPACE}]*(?<!,)\s+(?=[^\W\d])")
+"""A number, and the word after it that says of what: the one means nothing without the other."""
 _ROOM = 1.6  # how far a range's drawing reaches, in widths of the range
 
 
@@ -77,11 +79,18 @@ class PartButton(QAbstractButton):
         return self.width() - 2 * _MARGIN - self._title_width() - _GAP
 
     def words(self, room: float) -> str:
-        """Return the result as far as it fits ``room`` pixels: words go first, numbers last."""
+        """Return the result as far as it fits ``room`` pixels: words go first, numbers last, and a
+        count never before what it counts."""
         metrics = QFontMetricsF(self.font())
         said = self.result
         while metrics.horizontalAdvance(said) > room and (first := _WORD.match(said)):
-            said = said[first.end():]
+            if _COUNTED.match(said):  # it stays, and what is said after it goes
+                kept, more, _ = said.rpartition(", ")
+                if not more:
+                    break
+                said = kept
+            else:
+                said = said[first.end():]
         return said
 
     def paintEvent(self, event: QPaintEvent) -> None:

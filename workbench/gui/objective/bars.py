@@ -81,9 +81,11 @@ class Bars(pg.PlotWidget):
         for part in self.parts:
             self.removeItem(part)
         self.parts = []
-        for row in range(amounts.shape[1]):
+        objective = picture.algorithm.objective
+        assert objective is not None
+        for row, term in enumerate(objective.terms):
             if np.any(amounts[:, row]):
-                colour = term_colour(theme, row)
+                colour = term_colour(theme, row, term.tone)
                 part = pg.BarGraphItem(
                     x0=cycles - 0.4, x1=cycles + 0.4, y0=starts[:, row], y1=ends[:, row],
                     pen=pg.mkPen(None), brush=pg.mkBrush(colour), name=str(row))
@@ -107,8 +109,6 @@ class Bars(pg.PlotWidget):
         self.setYRange(low - room, high + room, padding=0)
         self.setXRange(picture.cycles[0] - 0.7, max(picture.cycles[-1], 4) + 0.7, padding=0)
         self.getAxis("bottom").setLabel("cycle", color=theme.muted)
-        objective = picture.algorithm.objective
-        assert objective is not None
         self.setAccessibleDescription(
             f"{objective.title} was {short_number(picture.total[0])} in cycle "
             f"{picture.cycles[0]:,} and {short_number(picture.total[-1])} in cycle "

@@ -10,7 +10,7 @@ from PySide6.QtGui import QBrush, QColor, QKeyEvent, QMouseEvent, QPainter, QPai
 from PySide6.QtWidgets import QLabel, QWidget
 from superqt import QFlowLayout
 
-from workbench.algorithm import Share, Term
+from workbench.algorithm import Share, Term, Tone
 from workbench.formatting import percent, short_number
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import explain_by, of_term, show_explanation
@@ -21,9 +21,15 @@ from workbench.gui.widgets.theme import Theme, mix, themes
 _EDGE = 4  # pixels of a chip's coloured edge
 
 
-def term_colour(theme: Theme, row: int) -> str:
-    """Return the colour of a term in chips and bars."""
-    return theme.series[row]
+def tone_colour(theme: Theme, tone: Tone) -> str:
+    """Return the colour of what is of good or of bad items alone; "" for what is of neither."""
+    return {"good": theme.good, "bad": theme.bad}.get(tone, "")
+
+
+def term_colour(theme: Theme, row: int, tone: Tone) -> str:
+    """Return the colour of a term in chips and bars: that of its tone, as everywhere else, or where
+    it has none that of its row."""
+    return tone_colour(theme, tone) or theme.series[row]
 
 
 class Chip(QLabel):
@@ -73,7 +79,7 @@ class Chip(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the ground, hatched where the term is off, and the text on it."""
         theme = themes().theme
-        colour = term_colour(theme, self._row)
+        colour = term_colour(theme, self._row, self._term.tone)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)

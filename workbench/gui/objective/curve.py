@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFrame
 
 from workbench.algorithm import Curve, Items, LossCurve
 from workbench.gui.metrics.axes import ValueAxis
+from workbench.gui.objective.chips import tone_colour
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import Explanation, explain_by, of_picture
 from workbench.gui.widgets.controls import describe, named
@@ -195,7 +196,7 @@ def _axes() -> dict[str, ValueAxis]:
 
 
 def _colour(theme: Theme, curve: Curve) -> str:
-    return {"good": theme.good, "bad": theme.bad}.get(curve.tone, theme.accent)
+    return tone_colour(theme, curve.tone) or theme.accent
 
 
 def _one_a_place(items: Items, edge: float) -> NDArray[np.int_]:
