@@ -6,12 +6,14 @@ import math
 
 import pytest
 from helpers.play import SMALL, play, until
+from helpers.short_runs import WAYS
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, metrics, ready, unexplained
 from pytestqt.qtbot import QtBot
 
+from workbench.algorithms import algorithm_of_run, find_algorithm, guide_of
 from workbench.formatting import difference, number
 from workbench.gui.app import Workbench
-from workbench.gui.guide.results import read_results, trials_of
+from workbench.gui.guide.results import read_results, read_trials, trials_of
 from workbench.gui.guide.summary import Summary
 from workbench.ppo.declaration import PPO
 from workbench.store.records import CompletionRecord, Prompt
@@ -146,6 +148,34 @@ def test_an_experiment_says_why_it_would_change_nothing() -> None:
     assert (seed.value, seed.change) == (5, "Seed 4 → 5")
     adaptive = trials_of(PPO, DEFAULTS | {"kl_controller": "adaptive"})[0]
     assert "adaptive KL controller" in adaptive.why_not
+
+
+POLICIES = [way for way, (name, _) in WAYS.items() if find_algorithm(name).makes == "policy"]
+
+
+@pytest.mark.parametrize("then", POLICIES)
+@pytest.mark.parametrize("first", POLICIES)
+def test_what_can_be_tried_next_with_a_fork_is_tried_the_way_it_learns(store, first, then):
+    (old, theirs), (new, own) = WAYS[first], WAYS[then]
+    begun = find_algorithm(old).settings.parse(theirs).model_dump()
+    on = find_algorithm(new).settings.parse(own | {"seed": 7}).model_dump()
+    run_id = store.create_run(name="", policy="/p", reward="/r", models={}, algorithm=old,
+                              hyperparameters=begun, prompts=[Prompt("x")]).result()
+    another = {"algorithm": new, "hyperparameters": on, "changes": ()} if old != new else {
+        "hyperparameters": begun, "changes": [
+            (name, begun[name], value, "person") for name, value in on.items()
+            if value != begun[name]]}
+    fork = store.run(store.fork_run(run_id, 2, name="", **another).result())
+    trials = read_trials(store, fork)
+    assert [t.experiment for t in trials] == list(guide_of(algorithm_of_run(fork)).experiments)
+    seed = trials[-1]
+    if first == then:  # from the very beginning, where it had another seed
+        assert (seed.cycle, seed.change, seed.why_not) == (0, "Seed 0 → 1", "")
+        return
+    assert (seed.cycle, seed.change) == (2, "Seed 7 → 8")
+    assert "after cycle 2" in seed.why_not  # no checkpoint was written here
+    if old == new:
+        assert (own | {"seed": 8}).items() <= {**begun, **seed.changes}.items()
 
 
 def test_an_experiment_forks_the_beginning_with_one_change(

@@ -9,6 +9,7 @@ from helpers.recorded import outcome
 from helpers.short_runs import DATA, WAYS, start_of
 
 from workbench.algorithms import algorithm_of_cycle, algorithm_of_run, find_algorithm, parts_of
+from workbench.gui.guide.results import read_trials
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -183,6 +184,12 @@ def test_a_run_goes_on_by_another_algorithm(ready, store, first, then):
     fork = store.run(store.runs()[-1].id if store.runs()[-1].parent == 2 else store.runs()[0].id)
     assert fork.past == run.past
     assert outcome(store, fork.id, 4) == before
+    # What can be tried next begins where it began to learn so.
+    trial = read_trials(store, run)[-1]
+    finish(ready, do.Fork(2, trial.cycle, trial.changes))
+    tried = store.run(max(r.id for r in store.runs()))
+    assert (tried.parent_cycle, algorithm_of_run(tried).title) == (2, then)
+    assert store.settings_after(tried.id, 3) == {**store.settings_after(2, 3), "seed": 8}
     # What it is the past of cannot be gone back to here.
     ready.send(do.GoBack(2, 0))
     assert "is the past of another run" in ready.wait(ev.CommandRefused).sentence

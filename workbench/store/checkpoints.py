@@ -212,11 +212,11 @@ class Checkpoints:
                 f"The checkpoint of cycle {cycle} could not be changed ({error.strerror})."
             ) from error
 
-    def prune(self, run_id: int, keep: int) -> None:
-        """Delete all checkpoints of a run but the last ``keep``, the best and the pinned ones, and
-        what an interruption left."""
+    def prune(self, run_id: int, keep: int, begun: int | None = None) -> None:
+        """Delete all checkpoints of a run but the last ``keep``, the best, the pinned ones and that
+        after the cycle at which it was ``begun``, and what an interruption left."""
         there = self.all(run_id)
-        kept = {c.cycle for c in there[-keep:]} | {c.cycle for c in there if c.pinned}
+        kept = {c.cycle for c in there[-keep:]} | {c.cycle for c in there if c.pinned} | {begun}
         kept |= {best.cycle} if (best := best_of(there)) else set()
         for checkpoint in there:
             if checkpoint.cycle not in kept:

@@ -107,5 +107,8 @@ def write_checkpoint(
         emit(ev.CheckpointFailed(run.id, str(error)))
         return
     run.checkpointed = run.cycle
-    store.checkpoints.prune(run.id, run.hp.keep_checkpoints)
+    record = store.run(run.id)
+    # A fork begins anew, for another try, nowhere but there.
+    store.checkpoints.prune(run.id, run.hp.keep_checkpoints,
+                            record.parent_cycle if record is not None else None)
     emit(ev.CheckpointWritten(run.id, run.cycle, written.bytes))

@@ -29,14 +29,13 @@ class Experiments(QObject):
         window.guide.summary.trial_wanted.connect(self.begin)
 
     def begin(self, run_id: int, trial: Trial) -> None:
-        """Fork a run's beginning."""
+        """Fork a run where the experiment begins."""
         run = self._store.run(run_id)
         if run is None:
             return
         self._asked = run.name
         self._resuming.go_on(run.name, Fork(
-            run.id, 0, {trial.experiment.setting: trial.value},
-            about=trial.short))
+            run.id, trial.cycle, trial.changes, about=trial.short))
 
     def refused(self) -> None:
         """Take note that none begins."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_of_run, find_metric, guide_of
+from workbench.algorithms import algorithm_named, algorithm_of_run, find_metric, guide_of
 from workbench.formatting import format_value
 from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
@@ -43,6 +43,15 @@ class Trial:
     short: str
     """The setting with its new value, for the run's name."""
     why_not: str = ""
+    cycle: int = 0
+    """After which cycle of the run it begins."""
+    kept: Mapping[str, Value] = field(default_factory=dict)
+    """What the run itself changed there, which stays changed."""
+
+    @property
+    def changes(self) -> dict[str, Value]:
+        """What it changes where it begins."""
+        return {**self.kept, self.experiment.setting: self.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +90,7 @@ def read_results(store: Store, run_id: int) -> Results | None:
     algorithm = algorithm_of_run(run)
     compared = store.compared_cycles(run_id)
     cycles = (compared[0], compared[-1]) if compared else (0, 0)
-    start = dict(store.settings_after(run_id, 0))
-    trials = trials_of(algorithm, start)
+    trials = read_trials(store, run)
     if cycles[0] == cycles[1]:
         return Results(run_id, run.name, cycles, trials=trials)
     old = {c.position: c for c in store.completions(run_id, cycles[0])}
@@ -112,9 +120,29 @@ def _made(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
     return f"{metric.label}: {' → '.join(metric.text(value) for value in span)}{many}"
 
 
+def read_trials(store: Store, run: RunRecord) -> list[Trial]:
+    """Return the experiments with a run. They begin at its start, but where it was forked to learn
+    in another way they begin there, as it did."""
+    algorithm, start = algorithm_of_run(run), store.settings_after(run.id, 0)
+    if not run.past and algorithm_named(run.algorithm, start).title == algorithm.title:
+        return trials_of(algorithm, start)
+    at = run.parent_cycle
+    kept = {c.name: c.new for c in store.changes(run.id) if c.cycle == at + 1 and c.by == "person"}
+    found = [replace(trial, cycle=at, kept=kept)
+             for trial in trials_of(algorithm, store.settings_after(run.id, at + 1))]
+    if at in store.checkpoints.cycles(run.id):
+        return found
+    why_not = (f"The checkpoint after cycle {at:,}, where {run.name} began, is not kept any more; "
+               "fork from a later one in Runs.")
+    return [replace(trial, why_not=trial.why_not or why_not) for trial in found]
+
+
 def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial]:
     """Return the experiments with a run that began with ``settings``."""
-    specs = algorithm.settings.specs()
+    kind = algorithm.settings
+    specs = kind.specs()
+    # An earlier version may not have had a setting yet.
+    settings = kind().model_dump() | kind.known(kind.renamed(settings))
     found = []
     for experiment in guide_of(algorithm).experiments:
         spec, now = specs[experiment.setting], settings.get(experiment.setting)
@@ -123,8 +151,7 @@ def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial
         why_not = f"{spec.label} was {format_value(spec, value)} in this run." if (
             value == now) else ""
         try:
-            algorithm.settings.parse(
-                {**algorithm.settings.known(settings), experiment.setting: value})
+            kind.parse({**settings, experiment.setting: value})
         except HyperparameterError as error:
             why_not = str(error)
         short = f"{spec.label.partition(' (')[0]} {format_value(spec, value)}"
