@@ -8,13 +8,17 @@ from helpers.window import Opened, ready
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from workbench.dpo.declaration import DPO
 from workbench.gui.comparing_dialog import ComparingDialog
+from workbench.ilql.declaration import ILQL
+from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import parse
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.comparing import Plan, progress
 from workbench.training.events import State
+from workbench.training.pair_data import bundled_pairs
 
 
 def ask(opened: Opened) -> ComparingDialog:
@@ -33,9 +37,14 @@ def test_it_says_what_it_would_train(asked: ComparingDialog) -> None:
     assert [box.text() for box in asked.boxes if box.isChecked()] == ["PPO", "GRPO", "RLOO"]
     asked.seeds.setText("0, 1")
     asked.budget.setText("640")
-    assert asked.said.text().startswith("6 runs of 640 completions each")
+    assert asked.said.text().startswith(
+        "6 runs:\nPPO, GRPO, RLOO: 10 cycles of 64 completions: 640 written.")
+    asked.budget.setText("650")  # in whole cycles
+    assert "11 cycles of 64 completions: 704 written." in asked.said.text()
+    asked.budget.setText("640")
     asked.unit.setCurrentIndex(asked.unit.findData("seconds"))
-    assert asked.said.text().startswith("6 runs of 640 seconds each")
+    assert asked.said.text().startswith(
+        "6 runs until 640 seconds are over:\nPPO, GRPO, RLOO: cycles of 64 completions.")
     assert asked.start.isEnabled()
 
 
@@ -44,6 +53,7 @@ def test_it_says_what_it_would_train(asked: ComparingDialog) -> None:
     ("seeds", "", "Seeds are whole numbers"),
     ("budget", "1,000", "whole number, without separators"),
     ("budget", "0", "must be above 0"),
+    ("budget", "63", "let each run have at least 64"),
 ])
 def test_what_is_mistyped_is_said(
     asked: ComparingDialog, field: str, text: str, sentence: str
@@ -52,6 +62,26 @@ def test_what_is_mistyped_is_said(
     assert sentence in asked.said.text()
     assert not asked.start.isEnabled()
     assert sentence in asked.start.toolTip()
+
+
+def test_each_algorithm_has_what_stood_in_the_form_for_it(opened: Opened, store: Store) -> None:
+    ready(opened)
+    dock = opened.window.hyperparameters
+    dock.choose_algorithm(DPO)
+    dock.form.set_values({"batch_size": 5}, "test")
+    dock.choose_algorithm(PPO)
+    dock.form.set_values({"batch_size": 16, "num_cycles": 3}, "test")
+    dock.choose_algorithm(ILQL)
+    dialog = ask(opened)
+    assert dialog.budget.text() == "48"
+    for box in dialog.boxes:
+        box.setChecked(box.text() in ("GRPO", "DPO", "ILQL"))
+    pairs = len(bundled_pairs().pairs)
+    assert dialog.said.text().splitlines()[:4] == [
+        "3 runs:", "GRPO: 3 cycles of 16 completions: 48 written.",
+        f"DPO: 3 cycles of 5 pairs, 4 times: 60 drawn from Bundled pairs ({pairs:,} pairs).",
+        "ILQL: 3 cycles of 64 completions, 20 times: 3,840 drawn from "
+        "what runs of these models that have finished by then wrote (now 0 runs)."]
 
 
 def test_no_way_is_no_comparison(asked: ComparingDialog) -> None:

@@ -50,14 +50,14 @@ def test_what_it_learns_from_is_chosen(qtbot: QtBot, opened: Opened, tmp_path: P
     assert found.text.text() == f"Bundled pairs ({len(bundled_pairs().pairs):,})"
     found.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
-    assert found.text.text() == "mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1 pair)"
     assert "1 pair, 1 left out: 1 equal texts. The first: Line 2 has two equal answers." in (
         opened.window.toast.text)
     # A file without pairs changes nothing, and says why.
     found.open_file(wrote(tmp_path / "none.jsonl", {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
     assert "none.jsonl holds no pairs" in opened.window.toast.text
-    assert found.text.text() == "mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1 pair)"
     found.take_run(99)
     qtbot.waitUntil(lambda: not found.reading)
     assert "There is no run 99" in opened.window.toast.text
@@ -80,7 +80,7 @@ def test_it_is_remembered(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     assert found.data is None
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not found.reading)
-    assert found.text.text() == "mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1 pair)"
 
 
 def side(position: int, share: float, pieces: tuple[str, ...] = (" good", " tea")) -> TokenTrace:

@@ -42,13 +42,13 @@ def test_what_it_learns_from_is_chosen_and_remembered(
     assert "a file of completions with scores" in line.button.toolTip()
     line.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "score": ""}))
     qtbot.waitUntil(lambda: not line.reading)
-    assert line.text.text() == "mine.jsonl (1)"
+    assert line.text.text() == "mine.jsonl (1 completion)"
     assert ("1 scored completion, 1 left out: 1 without a score. The first: Line 2 has no score."
             ) in opened.window.toast.text
     line.take_runs([7])
     qtbot.waitUntil(lambda: not line.reading)
     assert "There is no run 7" in opened.window.toast.text
-    assert line.text.text() == "mine.jsonl (1)"
+    assert line.text.text() == "mine.jsonl (1 completion)"
     # The pairs that DPO learns from are a choice of their own.
     dock.choose_algorithm(DPO)
     assert line.text.text().startswith("Bundled pairs")
@@ -61,7 +61,7 @@ def test_what_it_learns_from_is_chosen_and_remembered(
     assert "learns_from" not in dock.save_state()
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not line.reading)
-    assert line.text.text() == "mine.jsonl (1)"
+    assert line.text.text() == "mine.jsonl (1 completion)"
 
 
 def test_what_was_chosen_for_another_algorithm_is_said_to_be_kept(
@@ -106,7 +106,7 @@ def test_a_run_on_what_another_wrote(qapp: QApplication, home: Path) -> None:
         await until(lambda: window.state is State.FINISHED)
         dock.choose_algorithm(ILQL)
         dock.form.set_values({**QUICK}, "test")
-        assert line.text.text() == "All finished runs of these models (1)"
+        assert line.text.text() == "All finished runs of these models (1 run)"
         line.take_runs([1])
         await until(lambda: not line.reading)
         assert line.text.text().startswith("Completions of Run 1 (")

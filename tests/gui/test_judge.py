@@ -561,7 +561,7 @@ def test_they_are_learned_from(
     dock = opened.window.hyperparameters
     assert dock.algorithm is DPO
     qtbot.waitUntil(lambda: not dock.data_line.reading)
-    assert dock.data_line.text.text() == "Mine (2)"
+    assert dock.data_line.text.text() == "Mine (2 pairs)"
     assert opened.window.toast.text.endswith("Press Start to learn from it.")
     opened.window.actions_["start"].trigger()
     start = next(c for c in opened.sent if isinstance(c, do.Start))

@@ -29,7 +29,7 @@ def test_a_run_on_a_file_of_marks(qapp: QApplication, home: Path, tmp_path: Path
         dock.choose_algorithm(KTO)
         dock.form.set_values({**QUICK}, "test")
         line.open_file(file)
-        await until(lambda: line.text.text() == "thumbs.jsonl (6)")
+        await until(lambda: line.text.text() == "thumbs.jsonl (6 completions)")
         window.actions_["start"].trigger()
         await until(lambda: window.state is State.FINISHED)
         assert window.metrics.plots() == list(KTO.default_plots)

@@ -14,6 +14,7 @@ from workbench.training.comparing import (
     make_plan,
     progress,
     used,
+    usual_budget,
     ways,
 )
 
@@ -52,9 +53,20 @@ def test_a_way_that_writes_nothing_has_its_own_steps_and_as_many_cycles() -> Non
     assert (dpo.num_cycles, dpo.response_length, dpo.seed) == (7, 9, 2)
 
 
+def test_settings_of_another_algorithm_are_those_set_for_it() -> None:
+    like = find_ways(["ILQL"])[0].settings(parse({"num_cycles": 3, "response_length": 9}))
+    own = {"ppo": {"batch_size": 16, "learning_rate": 1e-3, "response_length": 30}}
+    (grpo,) = make_plan(find_ways(["GRPO"]), [0], like, 33, "samples", own).runs
+    assert (grpo.settings.batch_size, grpo.settings.learning_rate) == (16, 1e-3)
+    assert grpo.settings.response_length == 9  # compared completions are alike
+    assert grpo.amount("samples") == "3 cycles of 16 completions: 48 written"
+    assert usual_budget(ways(), like, own) == 48
+
+
 @pytest.mark.parametrize(("names", "seeds", "budget", "sentence"), [
     ([], [0], 100, "at least one way"), (["PPO"], [], 100, "and one seed"),
-    (["PPO"], [0], 0, "must be above 0 samples")])
+    (["PPO"], [0], 0, "must be above 0 samples"),
+    (["DPO", "GRPO"], [0], 63, "GRPO writes 64 completions in each cycle: let each run have at")])
 def test_nothing_is_no_comparison(names, seeds, budget, sentence) -> None:
     with pytest.raises(CompareError, match=sentence):
         make_plan(find_ways(names), seeds, parse({}), budget, "samples")
@@ -69,7 +81,7 @@ def begin(store: Store, number: int, place: int) -> int:
 
 
 def test_where_a_comparison_stands(store: Store) -> None:
-    plan = make_plan(find_ways(["PPO", "RLOO"]), [0], parse({}), 10, "samples")
+    plan = make_plan(find_ways(["PPO", "RLOO"]), [0], parse({}), 64, "samples")
     number = store.create_sweep("PPO, RLOO", plan.as_json()).result()
     assert [at.run for at in progress(store, number)] == [None, None]
     run_id = begin(store, number, 1)
@@ -98,7 +110,7 @@ def test_data_goes_to_what_learns_from_its_kind(store: Store) -> None:
     pairs = PairData("Mine", (Pair("p", "good", "bad"),))
     texts = ScoredData("Mine too", (ScoredText(TextPrompt("p"), " good", 1.0),))
     chosen = {"pairs": pairs, "completions": texts}
-    plan = make_plan(find_ways(["PPO", "DPO", "ILQL"]), [0], parse({}), 10, "samples")
+    plan = make_plan(find_ways(["PPO", "DPO", "ILQL"]), [0], parse({}), 64, "samples")
     assert [run.start(1, 0, (), chosen).data for run in plan.runs] == [None, pairs, texts]
     assert [run.start(1, 0, (), {}).data for run in plan.runs] == [None, None, None]
     number = store.create_sweep(plan.name, plan.as_json()).result()
@@ -113,7 +125,7 @@ def test_data_goes_to_what_learns_from_its_kind(store: Store) -> None:
 
 
 def test_what_the_first_has_found_to_learn_from_all_of_a_comparison_have(store: Store) -> None:
-    plan = make_plan(find_ways(["ILQL", "PPO"]), [0, 1], parse({}), 10, "samples")
+    plan = make_plan(find_ways(["ILQL", "PPO"]), [0, 1], parse({}), 64, "samples")
     number = store.create_sweep(plan.name, plan.as_json()).result()
     assert data_of(store, number) == {}
     found = [ScoredData(f"Run {i}", (ScoredText(TextPrompt("p"), f" {i}", 1.0),)) for i in (1, 2)]

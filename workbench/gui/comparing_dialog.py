@@ -13,7 +13,15 @@ from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.settings import HyperparameterError, Settings
-from workbench.training.comparing import CompareError, Plan, Unit, Way, make_plan
+from workbench.training.comparing import (
+    CompareError,
+    OwnSettings,
+    Plan,
+    Unit,
+    Way,
+    make_plan,
+    usual_budget,
+)
 
 _UNITS: Mapping[Unit, str] = {"samples": "completions", "seconds": "seconds"}
 _AT_FIRST = ("PPO", "GRPO", "RLOO")
@@ -25,15 +33,18 @@ class ComparingDialog(Dialog):
 
     ``unfinished`` are the names of comparisons that can go on, by number, and ``go_on`` is called
     with the number of one. The runs have what they have in common from ``like``, the settings in
-    the form.
+    the form, and what is each algorithm's own from ``own``, those that stood there last. ``data``
+    tells in words what is learned from by those that need some, by its kind.
     """
 
     def __init__(
         self, ways: Sequence[Way], like: Settings, unfinished: Mapping[int, str],
-        begin: Callable[[Plan], None], go_on: Callable[[int], None], parent: QWidget,
+        begin: Callable[[Plan], None], go_on: Callable[[int], None], parent: QWidget, *,
+        own: OwnSettings | None = None, data: Callable[[str], str] = str,
     ) -> None:
         super().__init__(parent, "compare_algorithms", "Compare algorithms")
         self._ways, self._like, self._begin, self._go_on = ways, like, begin, go_on
+        self._own, self._data = own, data
         self._plan: Plan | None = None
         self._add_unfinished(unfinished)
         self.body.addWidget(label(
@@ -52,8 +63,9 @@ class ComparingDialog(Dialog):
         self.seeds = named(QLineEdit("0"), "compare_seeds", "Seeds",
                            "A run of each way for each of these whole numbers, with commas between")
         self.budget = named(
-            QLineEdit(str(like.num_cycles * like.batch_size)), "compare_budget", "Budget",
-            "How much each run may use")
+            QLineEdit(str(usual_budget(ways, like, own))), "compare_budget", "Budget",
+            "How much each run may use, in whole cycles; one that learns from data has as many "
+            "cycles as Hyperparameters say")
         self.unit = named(QComboBox(), "compare_unit", "Budget in",
                           "What the budget counts: completions written, or seconds of the run's "
                           "cycles")
@@ -117,14 +129,20 @@ class ComparingDialog(Dialog):
         if not re.fullmatch(r"\d{1,9}", budget):
             raise CompareError("The budget is a whole number, without separators.")
         return make_plan(chosen, [int(part) for part in text.split(",")], self._like,
-                         int(budget), self.unit.currentData())
+                         int(budget), self.unit.currentData(), self._own)
 
     def _summary(self) -> str:
         assert self._plan is not None
-        runs = self._plan.runs
-        each = f"{self._plan.budget:,.0f} {_UNITS[self._plan.unit]}"
-        return (f"{counted(len(runs), 'run')} of {each} each; all else is as in Hyperparameters. "
-                "Stopped, it goes on from here where it stood.")
+        runs, unit = self._plan.runs, self._plan.unit
+        amounts: dict[str, list[str]] = {}
+        for run in {run.way: run for run in runs}.values():
+            source = f" from {self._data(run.learns_from)}" if run.learns_from else ""
+            amounts.setdefault(run.amount(unit) + source, []).append(run.way)
+        until = f" until {counted(int(self._plan.budget), 'second')} are over" if (
+            unit == "seconds") else ""
+        return "\n".join([f"{counted(len(runs), 'run')}{until}:", *(
+            f"{', '.join(names)}: {amount}." for amount, names in amounts.items()),
+            "All else is as in Hyperparameters. Stopped, it goes on from here where it stood."])
 
     def _accept(self) -> None:
         if self._plan is not None:

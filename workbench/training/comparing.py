@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench import algorithms
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of, algorithm_of_run
+from workbench.formatting import counted
 from workbench.learning.metrics import SECONDS
 from workbench.records import RunData
 from workbench.settings import Settings, Value
@@ -26,6 +27,9 @@ DataByKind = Mapping[str, RunData | tuple[int, ...]]
 """What is learned from by those that need it, by what they learn from; what is not there, is what
 there is without a choice (:class:`workbench.training.commands.Start`)."""
 
+OwnSettings = Mapping[str, Mapping[str, Value]]
+"""What is set for algorithms, by their names."""
+
 
 class CompareError(ValueError):
     """Nothing can be compared. A plain sentence."""
@@ -40,18 +44,19 @@ class Way:
     algorithm: Algorithm
     values: Mapping[str, Value]
 
-    def settings(self, like: Settings) -> Settings:
+    def settings(self, like: Settings, own: OwnSettings | None = None) -> Settings:
         """Return its settings: as in ``like``, if those are of the same algorithm; of those of
         another what is written and compared is the same, and how large a batch and a step are is
-        each algorithm's own.
+        each algorithm's ``own``, or its default.
 
         Raises:
             HyperparameterError: they do not go together.
         """
         kept = like.model_dump()
         if algorithm_of(like) is not self.algorithm:
-            kept = {name: kept[name] for name, spec in Settings.specs().items()
-                    if spec.group != _OF_STEPS and name != "batch_size"}
+            kept = {**(own or {}).get(self.algorithm.name, {}), **{
+                name: kept[name] for name, spec in Settings.specs().items()
+                if spec.group != _OF_STEPS and name != "batch_size"}}
         return self.algorithm.settings.parse({**kept, **self.values})
 
 
@@ -92,14 +97,29 @@ class Planned:
         """Its settings."""
         return algorithms.read_settings(self.algorithm, self.hyperparameters)
 
+    @property
+    def learns_from(self) -> str:
+        """What it learns from; nothing: what it writes."""
+        return algorithms.find_algorithm(self.algorithm).learns_from
+
+    def amount(self, unit: Unit) -> str:
+        """Return in words how much it has, where the budget is one of ``unit``."""
+        settings = self.settings
+        spec, batch = settings.specs()["batch_size"], settings.batch_size
+        steps = int(getattr(settings, "steps_per_cycle", 1))
+        each = f"{batch:,} {spec.unit}" + (f", {steps:,} times" if steps > 1 else "")
+        if unit == "seconds":
+            return f"cycles of {each}"
+        cycles = settings.num_cycles
+        drawn = f"{cycles * batch * steps:,} {'drawn' if self.learns_from else 'written'}"
+        return f"{counted(cycles, 'cycle')} of {each}: {drawn}"
+
     def start(
         self, sweep: int, place: int, prompts: tuple[do.PromptItem, ...], data: DataByKind
     ) -> do.Start:
         """Return the command that begins it as the run ``place`` of a comparison."""
-        settings = self.settings
-        learns_from = algorithm_of(settings).learns_from
-        return do.Start(settings, prompts, self.name, sweep=(sweep, place),
-                        data=data.get(learns_from))
+        return do.Start(self.settings, prompts, self.name, sweep=(sweep, place),
+                        data=data.get(self.learns_from))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +151,20 @@ class Plan:
 
 
 def make_plan(
-    chosen: Sequence[Way], seeds: Sequence[int], like: Settings, budget: float, unit: Unit
+    chosen: Sequence[Way], seeds: Sequence[int], like: Settings, budget: float, unit: Unit,
+    own: OwnSettings | None = None,
 ) -> Plan:
     """Plan a run of each way and seed; each seed of all ways comes before the next.
 
     Args:
         like: what the ways have in common.
-        budget: of each run: completions to write, or seconds of its cycles. A way that writes
-            none has as many cycles as ``like``.
+        budget: of each run: completions to write, in whole cycles, the last of which may go
+            beyond it, or seconds of its cycles. A way that writes none has as many cycles as
+            ``like``.
+        own: what is set for algorithms that ``like`` is not of.
 
     Raises:
-        CompareError: there is nothing to compare.
+        CompareError: there is nothing to compare, or the budget is less than one cycle.
         HyperparameterError: settings do not go together.
     """
     if not chosen or not seeds:
@@ -151,7 +174,13 @@ def make_plan(
     runs = []
     for seed in dict.fromkeys(seeds):
         for way in chosen:
-            settings = way.settings(like)
+            settings = way.settings(like, own)
+            if unit == "samples" and not way.algorithm.learns_from and (
+                    budget < settings.batch_size):
+                raise CompareError(
+                    f"{way.name} writes {settings.batch_size:,} completions in each cycle: let "
+                    f"each run have at least {settings.batch_size:,}, or make its batch size "
+                    "smaller.")
             cycles = _NO_END if unit == "seconds" else (
                 like.num_cycles if way.algorithm.learns_from
                 else math.ceil(budget / settings.batch_size))
@@ -159,6 +188,12 @@ def make_plan(
             runs.append(Planned(f"{way.name}, seed {seed}", way.name, seed, way.algorithm.name,
                                 settings.model_dump()))
     return Plan(tuple(runs), budget, unit)
+
+
+def usual_budget(chosen: Sequence[Way], like: Settings, own: OwnSettings | None = None) -> int:
+    """Return how many completions the cycles of ``like`` are for the ways that write some."""
+    sizes = [way.settings(like, own).batch_size for way in chosen if not way.algorithm.learns_from]
+    return like.num_cycles * max(sizes, default=like.batch_size)
 
 
 @dataclass(frozen=True, slots=True)

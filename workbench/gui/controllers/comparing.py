@@ -59,8 +59,10 @@ class Comparing(QObject):
             window.toast.show_message(
                 "info", "Load the models first: what is compared is trained with those in memory.")
             return
+        settings = window.hyperparameters
         ComparingDialog(ways(), start.hyperparameters, self._unfinished(),
-                        lambda plan: self._begin(plan, start), self.go_on, window).open()
+                        lambda plan: self._begin(plan, start), self.go_on, window,
+                        own=settings.own_settings(), data=settings.data_line.told_ahead).open()
 
     def _begin(self, plan: Plan, start: do.Start) -> None:
         self._sweep = self._store.create_sweep(plan.name, plan.as_json()).result()

@@ -251,35 +251,52 @@ class DataLine(ButtonLine):
         choose_file(self, f"{noun.lower()}_file", f"{noun} to learn from",
                     lambda paths: self.open_file(paths[0]), filters=_FILTERS.format(noun))
 
+    def told_ahead(self, kind: str) -> str:
+        """Return in a few words what a run that begins later would learn from, and how much that
+        is."""
+        if kind == PairData.kind or kind in self._chosen:
+            return self._told(kind)[0]
+        runs = self._finished()
+        return ("what runs of these models that have finished by then wrote "
+                f"(now {counted(len(runs), 'run')})")
+
+    def _finished(self) -> list[RunRecord]:
+        """The runs that are learned from without a choice."""
+        models = self._models()
+        return runs_of(self._store, models) if self._store and models else []
+
     def _say(self) -> None:
+        told = self._of_run.data if self._of_run is not None else {}
         if not self._wanted:
             self.say("", "")
-            return
-        told = self._of_run.data if self._of_run is not None else {}
-        if self._wanted in told:
-            what, number, summary = (told[name] for name in ("what", self._wanted, "summary"))
-        elif (data := self.data) is not None:
-            what, number, summary = data.what, len(data.items), data.summary
-        elif self._wanted == PairData.kind:
-            bundled = bundled_pairs()
-            what, number, summary = bundled.what, len(bundled.pairs), bundled.summary
+        elif self._wanted in told:
+            self.say(*_in_words(
+                self._wanted, str(told["what"]), int(told[self._wanted]), str(told["summary"])))
         else:
-            self._say_all()
-            return
-        self.say(f"{what} ({number:,})", f"Learns from {what}: {summary}")
+            self.say(*self._told(self._wanted))
 
-    def _say_all(self) -> None:
-        models = self._models()
-        runs = runs_of(self._store, models) if self._store and models else []
+    def _told(self, kind: str) -> tuple[str, str]:
+        """Return in a few words and in full what a new run would learn from."""
+        data = self._chosen.get(kind)
+        if data is None and kind == PairData.kind:
+            data = bundled_pairs()
+        if data is not None:
+            return _in_words(kind, data.what, len(data.items), data.summary)
+        runs = self._finished()
         if not runs:
-            self.say("No finished run of these models yet",
-                     "Learns from what finished runs of the same models wrote, and there are none: "
-                     "train with another algorithm first, or choose runs, or a file with scores.")
-        else:
-            named = ", ".join(run.name for run in runs[:_RUNS])
-            self.say(f"{_KINDS[ScoredData.kind].default} ({len(runs):,})",
-                     f"Learns from what the finished runs of these models wrote: {named}"
-                     + ("." if len(runs) <= _RUNS else ", …"))
+            return ("No finished run of these models yet",
+                    "Learns from what finished runs of the same models wrote, and there are none: "
+                    "train with another algorithm first, or choose runs, or a file with scores.")
+        named = ", ".join(run.name for run in runs[:_RUNS])
+        return (f"{_KINDS[kind].default} ({counted(len(runs), 'run')})",
+                f"Learns from what the finished runs of these models wrote: {named}"
+                + ("." if len(runs) <= _RUNS else ", …"))
+
+
+def _in_words(kind: str, what: str, count: int, summary: str) -> tuple[str, str]:
+    """Return in a few words and in full what is learned from."""
+    return (f"{what} ({counted(count, kind.removesuffix('s'))})",
+            f"Learns from {what}: {summary}")
 
 
 def _read(store: Store, kind: str, source: str) -> Found:

@@ -136,6 +136,12 @@ class HyperparametersDock(QWidget):
         """
         return self.form.hyperparameters()
 
+    def own_settings(self) -> dict[str, dict[str, Value]]:
+        """Return what stood in the form last of algorithms that it does not show, by their names;
+        what cannot be is left out."""
+        return {a.name: _valid(a.settings, self._kept[a.name].values)
+                for a in algorithms.ALGORITHMS if a.name in self._kept}
+
     # -- which algorithm
 
     def choose_algorithm(self, algorithm: Algorithm) -> None:
