@@ -47,7 +47,7 @@ def test_what_it_learns_from_is_chosen(qtbot: QtBot, opened: Opened, tmp_path: P
     assert not found.isVisibleTo(dock)
     dock.choose_algorithm(DPO)
     assert found.isVisibleTo(dock)
-    assert found.text.text() == f"Bundled pairs ({len(bundled_pairs().pairs):,})"
+    assert found.text.text() == f"Bundled pairs ({len(bundled_pairs().pairs):,} pairs)"
     found.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
     assert found.text.text() == "mine.jsonl (1 pair)"

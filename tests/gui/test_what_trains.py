@@ -96,7 +96,7 @@ def test_the_line_says_what_is_learned_from(opened: Opened) -> None:
     compared = f"compared by bundled reward on {on(opened)} prompts, seed 0"
     window.hyperparameters.choose_algorithm(DPO)
     assert window.trains.sentence == (
-        f"Start trains bundled policy by DPO from bundled pairs (1,921), {compared}")
+        f"Start trains bundled policy by DPO from bundled pairs (1,921 pairs), {compared}")
     window.hyperparameters.choose_algorithm(ILQL)
     assert window.trains.sentence == (
         f"Start trains bundled policy by ILQL from no data, {compared}")
