@@ -293,6 +293,25 @@ def test_where_the_line_has_no_room_start_says_what_it_trains(opened: Opened) ->
     assert "bundled policy with bundled reward" in window.trains.sentence
 
 
+def test_the_line_gives_up_its_end_step_by_step_and_what_is_learned_from_last(
+    opened: Opened
+) -> None:
+    ready(opened)
+    opened.window.hyperparameters.choose_algorithm(DPO)
+    trains = opened.window.trains
+    learns = "Start trains bundled policy by DPO from bundled pairs (1,921)"
+    judged = f"{learns}, compared by bundled reward"
+    for said in (trains.sentence, f"{judged} on {on(opened)} prompts", judged, learns):
+        trains.resize(trains.fontMetrics().horizontalAdvance(said) + 12, trains.height())
+        shown = QTextDocument()
+        shown.setHtml(trains.text())
+        assert shown.toPlainText() == said
+    trains.resize(trains.fontMetrics().horizontalAdvance(learns) - 8, trains.height())
+    shown.setHtml(trains.text())
+    assert shown.toPlainText().startswith("Start trains bundled policy by DPO from bundled pairs")
+    assert shown.toPlainText().endswith("…")
+
+
 @pytest.mark.parametrize("room", [150, 250, 400, 900])
 def test_the_line_keeps_its_verb_and_its_marks_where_there_is_little_room(
     opened: Opened, room: int

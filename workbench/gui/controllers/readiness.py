@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 
+Wordings = list[list[Piece]]
+"""The same in ever fewer words."""
+
+
 class Readiness(QObject):
     """Keeps the tool bar true to what is named, loaded, training or stopped."""
 
@@ -29,7 +33,7 @@ class Readiness(QObject):
         super().__init__(window)
         self._window, self._store, self._resuming = window, store, resuming
         self._seed: object = 0
-        self._live: tuple[int, str, list[Piece]] | None = None
+        self._live: tuple[int, str, Wordings] | None = None
         self.waiting = False
         """Whether Start was pressed and waits for the models."""
         window.models.changed.connect(self.update)
@@ -112,7 +116,7 @@ class Readiness(QObject):
                 return
             name, what = self._of_run(live)
             window.trains.say(
-                [[(f"{name} trains ", ""), *what], [(f"{name} trains ", ""), *what[:3]]],
+                [[(f"{name} trains ", ""), *said] for said in what],
                 "What the run that is on trains")
             return
         what = self._of_start()
@@ -126,16 +130,16 @@ class Readiness(QObject):
             begins = short = "Starts once loaded: "
             after = []
         window.trains.say(
-            [[(begins, ""), *what, *after], [(begins, ""), *what],
-             [(short, ""), *what], [(short, ""), *what[:3]]],
-            f"{begins}{''.join(text for text, _ in what)}{after[0][0] if after else ''}.\n"
+            [[(begins, ""), *what[0], *after], [(begins, ""), *what[0]],
+             *([(short, ""), *said] for said in what)],
+            f"{begins}{''.join(text for text, _ in what[0])}{after[0][0] if after else ''}.\n"
             f"Policy: {window.models.wanted().policy}\nReward: "
             + ", ".join(part.source for part in window.models.wanted().parts)
             + ("" if loaded or state == State.LOADING else
                "\nWhat is marked is not loaded yet"))
 
-    def _of_start(self) -> list[Piece]:
-        """What Start would train; marked is what is not loaded."""
+    def _of_start(self) -> Wordings:
+        """What Start would train, in ever fewer words; marked is what is not loaded."""
         window, models = self._window, self._window.models
         wanted, pending = models.wanted(), window.state == State.LOADING
         prompts = sum(p.enabled and bool(p.text.strip()) for p in window.prompts.prompts())
@@ -144,20 +148,20 @@ class Readiness(QObject):
             source_name(wanted.policy), pending or models.policy_is_loaded(),
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
             window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()),
-            _inside(window.hyperparameters.data_line.text.text())) + _by_how_many(
-                window.hyperparameters.form.values())
+            _inside(window.hyperparameters.data_line.text.text()),
+            _by_how_many(window.hyperparameters.form.values()))
 
-    def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
+    def _of_run(self, run_id: int) -> tuple[str, Wordings]:
         """What a run of the store trains. It does not change while the run is on."""
         if self._live is None or self._live[0] != run_id:
             run = self._store.run(run_id)
             if run is None:
-                return "", []
+                return "", [[]]
             self._live = run_id, run.name, _what(
                 source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithm_of_run(run), _inside(str(run.data.get("what", "")))) + _by_how_many(
-                    self._store.settings_planned(run.id))
+                algorithm_of_run(run), _inside(str(run.data.get("what", ""))),
+                _by_how_many(self._store.settings_planned(run.id)))
         return self._live[1:]
 
 
@@ -167,24 +171,26 @@ def _by_how_many(values: Mapping[str, Any]) -> list[Piece]:
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
-          seed: object, algorithm: Algorithm, data: str) -> list[Piece]:
-    """Say what is trained; what learns from ``data`` that is there has its prompts only compared,
-    and judged by the reward."""
+          seed: object, algorithm: Algorithm, data: str, last: list[Piece]) -> Wordings:
+    """Say what is trained, ``last`` at the end, and then again with ever less of its end; what
+    learns from ``data`` that is there has its prompts only compared, and judged by the reward."""
     trained = (policy or "no policy", "name" if policy and policy_there else "warning")
     by: list[Piece] = (
         [(" by ", ""), (algorithm.title, "name")] if are_several(algorithm) else [])
-    judged: list[Piece] = [
-        (reward or "no reward", "name" if reward and reward_there else "warning"),
+    judge = (reward or "no reward", "name" if reward and reward_there else "warning")
+    on: list[Piece] = [
         (" on ", ""),
         (counted(prompts, "prompt") if prompts else "no prompt", "name" if prompts else "warning")]
     known = (data or "no data", "name" if data else "warning")
+    end: list[Piece] = [(f", seed {seed}", ""), *last]
     if algorithm.makes != "policy":
-        return [("a ", ""), (algorithm.makes, "name"), (" from ", ""), known,
-                (f", seed {seed}", "")]
-    if algorithm.learns_from:
-        return [trained, *by, (" from ", ""), known, (", compared by ", ""), *judged,
-                (f", seed {seed}", "")]
-    return [trained, (" with ", ""), *judged, *by, (f", seed {seed}", "")]
+        whole: Wordings = [[("a ", ""), (algorithm.makes, "name"), (" from ", ""), known], end]
+    elif algorithm.learns_from:
+        whole = [[trained, *by, (" from ", ""), known], [(", compared by ", ""), judge], on, end]
+    else:
+        whole = [[trained, (" with ", ""), judge], on, by, end]
+    return [[piece for part in whole[:parts] for piece in part]
+            for parts in range(len(whole), 0, -1)]
 
 
 def _inside(title: str) -> str:
