@@ -109,8 +109,38 @@ def test_what_learns_from_pairs_draws_no_samples(store, monkeypatch):
     [track] = read_picture(store, run_id, [], "trained").tracks
     assert track.metric == COMPARED  # by which its runs are compared
     assert track.reward == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert track.costs["kl"] == pytest.approx([0.25, 1, 2.25, 4])
+    assert track.costs["kl"] == pytest.approx([1.3, 1.6, 1.9, 2.2])  # of what is compared
     assert track.costs["samples"] == pytest.approx([0] * 4)
+
+
+@pytest.mark.parametrize(("first", "then"), [(PPO, DPO), (DPO, PPO), (PPO, PPO), (DPO, DPO)])
+def test_cycles_that_a_fork_shares_stand_where_those_of_its_parent_do(store, first, then):
+    def begin(algorithm):
+        return {**algorithm.settings().model_dump(), "batch_size": 8}
+    parent = store.create_run(
+        name="", policy="/p", reward="/r", models={}, prompts=[Prompt(t) for t in PROMPTS],
+        hyperparameters=begin(first), algorithm=first.name).result()
+    store.record_comparison(parent, 0, [
+        CompletionRecord(i, i, text, " a", -0.4, 0.0, 5, True)
+        for i, text in enumerate(PROMPTS)]).result()
+    for cycle in (1, 2, 3):
+        record(store, parent, cycle)
+    other = {"algorithm": then.name} if then is not first else {}
+    fork = store.fork_run(parent, 2, name="", hyperparameters=begin(then), changes=(),
+                          **other).result()
+    record(store, fork, 3)
+    old, new = read_picture(store, parent, [fork], "compared").tracks
+    assert (old.cycles.tolist(), new.cycles.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    assert (new.reward[0], new.costs["kl"][0]) == (pytest.approx(-0.4), 0)
+    for x, cost in old.costs.items():
+        assert new.costs[x][:3] == pytest.approx(cost[:3])
+    drawn = [0 if algorithm is DPO else 8 for algorithm in (first, first, then)]
+    assert np.diff(new.costs["samples"]).tolist() == drawn
+    # Drawn by what they are compared by, too.
+    trained = read_picture(store, parent, [fork], "trained").tracks
+    shared = [[(c, r, k) for c, r, k in zip(t.cycles, t.reward, t.costs["kl"], strict=True)
+               if c <= 2] for t in trained]
+    assert shared[0] == shared[1]
 
 
 def test_seeds_of_one_setting_make_a_band(store):

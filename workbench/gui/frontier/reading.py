@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.algorithms import algorithm_of_run, headlines, way_of_run
+from workbench.algorithms import algorithm_named, algorithm_of_run, headlines, way_of_run
 from workbench.formatting import format_duration
 from workbench.gui.metrics.reading import read_series
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
 from workbench.records import BestOf
-from workbench.store.records import RunRecord, Series
+from workbench.store.records import Past, RunRecord, Series
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -135,35 +135,42 @@ def _track(store: Store, run: RunRecord, y: Y, by: Mapping[str, str], way: str) 
             "held out": HELD_OUT}[y]
     series = read_series(store, run.id, (name, KL, STEPS, SECONDS))
     # What is written before the update has its distance in the cycle; what is written after it,
-    # that of the completions which are compared after it.
-    kl = series.get(KL, Series()) if name == algorithm.headline else store.compared_kl(run.id)
+    # that of the completions which are compared after it, whichever algorithm made the cycle.
+    after = name in (COMPARED, HELD_OUT)
+    kl = store.compared_kl(run.id) if after else series.get(KL, Series())
     reward = series.get(name, Series())
     known = dict(zip(kl.cycles, kl.values, strict=True))
     points = np.array([(c, r, known[c]) for c, r in zip(reward.cycles, reward.values, strict=True)
                        if c in known], float).reshape(-1, 3)
-    # The start policy is at no distance from itself.
-    if name == COMPARED and len(points) and run.parent is None:
+    # The start policy is at no distance from itself. Where its score is not known, as by a reward
+    # that a fork has taken later, it is left out below.
+    if name == COMPARED and len(points):
         points = np.vstack([[0.0, store.compared_start(run.id), 0.0], points])
     points = points[np.isfinite(points).all(axis=1)]
     cycles = points[:, 0]
     far = np.maximum(points[:, 2], 0.0)  # an estimate may be below 0, which no distance is
-    # What learns from data draws none.
-    samples = np.zeros(len(cycles)) if algorithm.learns_from else _samples(store, run, cycles)
     called = f"{run.name} · {way}" if way and way not in run.name else run.name
     return Track(run.id, called, name, _setting(run), cycles, points[:, 1], {
-        "kl": far, "root": np.sqrt(far), "samples": samples,
+        "kl": far, "root": np.sqrt(far), "samples": _samples(store, run, cycles),
         "steps": _summed(series.get(STEPS), cycles),
         "seconds": _summed(series.get(SECONDS), cycles)})
 
 
 def _samples(store: Store, run: RunRecord, cycles: Array) -> Array:
-    """Return how many completions were drawn by the end of each of ``cycles``."""
-    last = int(cycles[-1]) if len(cycles) else 0
-    drawn = np.full(last + 1, float(run.hyperparameters.get("batch_size", 0)))
-    for change in store.changes(run.id):
-        if change.name == "batch_size":
-            drawn[change.cycle:] = float(change.new)
-    drawn[0] = 0
+    """Return how many completions were drawn by the end of each of ``cycles``: none in those that
+    learn from data, as a fork may have begun to or have left off."""
+    drawn = np.zeros(int(cycles[-1]) + 1 if len(cycles) else 1)
+    changes = [c for c in store.changes(run.id) if c.name == "batch_size"]
+    begun = 0
+    for until, name, settings in (*run.past, Past(len(drawn), run.algorithm, run.hyperparameters)):
+        if not algorithm_named(name, settings).learns_from:
+            drawn[begun + 1:] = float(settings.get("batch_size", 0))
+            for change in changes:
+                if begun < change.cycle <= until:
+                    drawn[change.cycle:] = float(change.new)
+        else:
+            drawn[begun + 1:] = 0
+        begun = until
     return np.asarray(np.cumsum(drawn)[cycles.astype(int)])
 
 
