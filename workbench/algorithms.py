@@ -98,6 +98,11 @@ def ways_of(algorithm: Algorithm) -> tuple[Preset, ...]:
     return tuple(p for p in algorithm.presets if p.is_way) if algorithm.variants else ()
 
 
+def offers_of(algorithm: Algorithm) -> tuple[Preset, ...]:
+    """Return what a person can choose of an algorithm: each of its ways, or itself alone."""
+    return ways_of(algorithm) or (Preset(algorithm.title, algorithm.help, {}),)
+
+
 def way_title(algorithm: Algorithm, settings: Mapping[str, Any]) -> str:
     """Return what the way to learn of these settings is called: as the preset all of whose values
     they have, else as what a run is shown as."""

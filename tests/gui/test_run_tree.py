@@ -297,13 +297,20 @@ def test_a_fork_may_go_on_with_the_reward_in_models(opened: Opened) -> None:
 
 
 @pytest.mark.usefixtures("family")
-def test_a_fork_may_learn_by_another_algorithm(opened: Opened) -> None:
+def test_a_fork_may_learn_by_another_algorithm(
+    opened: Opened, qtbot: QtBot, tmp_path: Path
+) -> None:
     ready(opened)
     select(opened, 1)
     opened.window.actions_["fork_run"].trigger()
     asked = dialog(opened)
     field = asked.algorithm_field
     assert (field.currentText(), field.isVisibleTo(asked)) == ("PPO", True)
+    offered = opened.window.hyperparameters.algorithm_field
+    assert [field.itemText(place) for place in range(field.count())] == [
+        offered.itemText(place) for place in range(offered.count())
+        if offered.itemText(place) != "Reward model"]
+    assert not asked.data_line.isVisibleTo(asked)
     assert "kl_coef" in asked.form.values()
     asked.choose_algorithm("dpo")
     # What means the same to both is kept.
@@ -312,10 +319,35 @@ def test_a_fork_may_learn_by_another_algorithm(opened: Opened) -> None:
     assert not asked.form.rows["lora_rank"].field.isEnabled()
     asked.form.set_values({"beta": 0.5}, "test")
     assert asked._summary.text() == "It goes on by DPO. Changes: Beta (β) 0.1 → 0.5."
-    pairs = PairData("Mine", (Pair("tea", " good", " bad"),))
-    opened.window.hyperparameters.data_line._chosen["pairs"] = pairs
+    assert field.currentText() == "DPO"
+    assert asked.data_line.text.text() == "Bundled pairs (1,921 pairs)"
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"prompt": "tea", "chosen": " good", "rejected": " bad"}\n')
+    asked.data_line.open_file(path)
+    qtbot.waitUntil(lambda: asked.data_line.text.text() == "mine.jsonl (1 pair)")
+    assert opened.window.hyperparameters.data_line.data is None  # which has its own
     asked.accept()
-    assert opened.sent == [do.Fork(1, 4, {"beta": 0.5}, algorithm="dpo", data=pairs)]
+    (fork,) = opened.sent
+    assert isinstance(fork, do.Fork)
+    assert (fork.run_id, fork.cycle, fork.changes, fork.algorithm) == (1, 4, {"beta": 0.5}, "dpo")
+    assert isinstance(fork.data, PairData)
+    assert fork.data.pairs == (Pair("tea", " good", " bad"),)
+
+
+@pytest.mark.usefixtures("family")
+def test_a_fork_may_learn_in_another_way_of_its_algorithm(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    place = asked.algorithm_field.findText("GRPO")
+    asked.algorithm_field.setCurrentIndex(place)
+    asked.algorithm_field.activated.emit(place)
+    assert asked.algorithm_field.currentText() == "GRPO"
+    asked.accept()
+    (fork,) = opened.sent
+    assert isinstance(fork, do.Fork)
+    assert (fork.algorithm, fork.changes["advantage_estimator"]) == ("", "group")
 
 
 @pytest.mark.parametrize("back", [False, True])

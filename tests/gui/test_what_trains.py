@@ -103,7 +103,7 @@ def test_the_line_says_what_is_learned_from(opened: Opened) -> None:
     assert window.trains.warned == ["no data"]
     window.hyperparameters.choose_algorithm(reward_training.REWARD)
     assert window.trains.sentence == (
-        "Start trains a reward model from bundled pairs (1,921), seed 0")
+        "Start trains a reward model from bundled pairs (1,921 pairs), seed 0")
 
 
 def test_the_line_is_seen_on_a_small_screen(opened: Opened) -> None:

@@ -4,18 +4,17 @@ the plots and the session."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from workbench.algorithms import find_algorithm
 from workbench.gui.metrics.reading import read_series
 from workbench.settings import Value
 from workbench.store.records import LIVE, RunRecord, Series
 from workbench.training.commands import Fork, GoBack
 from workbench.training.events import State
+from workbench.training.scored_data import models_of
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
@@ -89,6 +88,7 @@ class Branching(QObject):
             changes=changes, warning=self._warning(run, back=back),
             on_display="" if shown is None or shown.id == run.id else shown.name,
             reward=self._window.models.wanted().parts,
+            data_line=self._window.hyperparameters.data_line.twin(models_of(run)),
             cycle_in_hand=(alive is not None and alive.id == run.id
                            and self._window.state is State.RUNNING))
 
@@ -99,11 +99,7 @@ class Branching(QObject):
         dialog.open()
 
     def _go_on(self, name: str, command: Fork | GoBack) -> None:
-        """Go on with a run as the dialog says; by another algorithm, from what is chosen for it."""
-        if isinstance(command, Fork) and command.algorithm:
-            choices = self._window.hyperparameters.data_line.choices
-            command = replace(
-                command, data=choices.get(find_algorithm(command.algorithm).learns_from))
+        """Go on with a run as the dialog says."""
         self._resuming.go_on(name, command)
 
     def _warning(self, run: RunRecord, *, back: bool) -> str:

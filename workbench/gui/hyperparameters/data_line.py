@@ -115,17 +115,37 @@ class DataLine(ButtonLine):
         """Whether what was chosen is still being read."""
         return self._being_read > 0
 
-    def show_for(self, learns_from: str, alive: bool) -> None:
+    def twin(self, models: LoadModels | None) -> DataLine:
+        """Return a line that stands elsewhere, with what is chosen here, for a run with these
+        ``models``."""
+        line = DataLine()
+        line._store, line._run, line._models = self._store, self._run, lambda: models
+        line._chosen, line.sources = dict(self._chosen), dict(self.sources)
+        return line
+
+    @property
+    def shows_run(self) -> bool:
+        """Whether it says what a run learns from, and not what is chosen."""
+        return self._of_run is not None and self._wanted in self._of_run.data
+
+    def taken(self) -> RunData | tuple[int, ...]:
+        """Return what is learned from, also where nothing was chosen."""
+        if (chosen := self.choices.get(self._wanted)) is not None:
+            return chosen
+        return bundled_pairs() if self._wanted == PairData.kind else tuple(
+            run.id for run in self._finished())
+
+    def show_for(self, learns_from: str, alive: bool, why: str = "") -> None:
         """Show what an algorithm learns from, if it needs something; while a run is ``alive``
-        nothing can be chosen."""
+        nothing can be chosen, and ``why`` may say another reason for that."""
         self._wanted = learns_from
         if not alive:
             self._of_run = None
         if learns_from:
             kind = _KINDS[learns_from]
             describe(self.button, kind.tip)
-            enable(self.button, not alive, f"A run is on; other {kind.noun.lower()} can be chosen "
-                                           "when it has ended.")
+            enable(self.button, not alive, why or (
+                f"A run is on; other {kind.noun.lower()} can be chosen when it has ended."))
         self._say()
 
     def show_run(self, run: RunRecord | None) -> None:

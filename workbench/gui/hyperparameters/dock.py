@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench import algorithms
 from workbench.algorithm import Algorithm, Preset
-from workbench.algorithms import default_algorithm, find_spec, way_title, ways_of
+from workbench.algorithms import default_algorithm, find_spec, offers_of, way_title, ways_of
 from workbench.formatting import format_value
 from workbench.gui.actions import set_tip
 from workbench.gui.hyperparameters.data_line import DataLine
@@ -191,11 +191,10 @@ class HyperparametersDock(QWidget):
         with QSignalBlocker(self.algorithm_field):
             self.algorithm_field.clear()
             for algorithm in there:
-                for title, about in [(way.name, way.help) for way in ways_of(algorithm)] or [
-                        (algorithm.title, algorithm.help)]:
-                    self.algorithm_field.addItem(title, algorithm)
+                for way in offers_of(algorithm):
+                    self.algorithm_field.addItem(way.name, algorithm)
                     self.algorithm_field.setItemData(
-                        self.algorithm_field.count() - 1, plain_tip(about),
+                        self.algorithm_field.count() - 1, plain_tip(way.help),
                         Qt.ItemDataRole.ToolTipRole)
         self._show_way()
         self.data_line.show_for(self.algorithm.learns_from, self._alive)

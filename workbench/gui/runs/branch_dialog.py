@@ -19,8 +19,16 @@ from PySide6.QtWidgets import (
 )
 
 from workbench import algorithms
-from workbench.algorithms import algorithm_of_run, carried_over, find_metric
+from workbench.algorithms import (
+    algorithm_of_run,
+    carried_over,
+    find_metric,
+    offers_of,
+    way_of_run,
+    way_title,
+)
 from workbench.formatting import file_size, format_value
+from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.metric_texts import changes_by_cycle
 from workbench.gui.metrics.reading import read_series
@@ -38,6 +46,7 @@ from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look
 from workbench.learning.metrics import COMPARED, KL
+from workbench.records import RunData
 from workbench.settings import HyperparameterError, Value
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
@@ -61,14 +70,14 @@ class BranchDialog(Dialog):
     ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
     and the end of its present cycle can be chosen too. ``on_display`` names the run that the window
     shows, where it is another one. ``reward`` is the one chosen in Models: a fork may go on with it
-    where it is not the run's.
+    where it is not the run's. ``data_line`` has what a fork into another algorithm learns from.
     """
 
     def __init__(
         self, parent: QWidget, store: Store, run: RunRecord, then: Callable[[Fork | GoBack], None],
         *, back: bool = False, changes: Mapping[str, Value] | None = None,
         warning: str = "", cycle_in_hand: bool = False, on_display: str = "",
-        reward: Sequence[RewardPart] = (),
+        reward: Sequence[RewardPart] = (), data_line: DataLine | None = None,
     ) -> None:
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
@@ -82,6 +91,8 @@ class BranchDialog(Dialog):
         self._algorithm = self._own or algorithm_of_run(run)
         self._settings = self._algorithm.settings
         self._others = [a for a in algorithms.ALGORITHMS if a.makes == self._algorithm.makes]
+        self._offers = [(a, way) for a in self._others for way in offers_of(a)]
+        self.data_line = data_line or DataLine()
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
@@ -131,14 +142,21 @@ class BranchDialog(Dialog):
         else:
             self._then(Fork(
                 self._run.id, self.cycle, changes, self.name.text().strip(),
-                algorithm=self._algorithm.name if self._is_other() else "",
+                algorithm=self._algorithm.name if self._is_other() else "", data=self._data(),
                 reward=self._reward if self._takes_reward() else None))
         super().accept()
 
     def choose_algorithm(self, name: str) -> None:
         """Go on by the algorithm of this name."""
-        found = next(a for a in self._others if a.name == name)
-        self.algorithm_field.setCurrentIndex(self._others.index(found))
+        self._use(next(p for p, (a, _) in enumerate(self._offers) if a.name == name))
+
+    def _data(self) -> RunData | tuple[int, ...] | None:
+        """Return what a fork into another algorithm learns from; None: what its run did, if it can,
+        or nothing."""
+        kind, line = self._algorithm.learns_from, self.data_line
+        if not self._is_other() or not kind or line.shows_run:
+            return None
+        return line.taken() if kind in self._run.data else line.choices.get(kind)
 
     def _takes_reward(self) -> bool:
         return self.with_reward.isChecked() and bool(self._reward)
@@ -147,15 +165,40 @@ class BranchDialog(Dialog):
         return self._own is not None and self._algorithm is not self._own
 
     def _use(self, place: int) -> None:
-        """Show the settings of the algorithm that was chosen."""
-        self._algorithm = self._others[place]
-        self._settings = self._algorithm.settings
-        self._reference = self._settings().model_dump()
-        describe(self.algorithm_field, self._algorithm.help)
-        if self._form is not None:
-            self._form.show_settings(self._settings, {})
+        """Show the settings of the algorithm that was chosen, or take those of the way."""
+        algorithm, way = self._offers[place]
+        form = self.form
+        if algorithm is not self._algorithm:
+            self._algorithm, self._settings = algorithm, algorithm.settings
+            self._reference = self._settings().model_dump()
+            describe(self.algorithm_field, algorithm.help)
+            form.show_settings(self._settings, {})
             self._search()
             self._chosen()
+            self._show_data()
+        if way.values and way_title(algorithm, form.values()) != way.name:
+            form.set_values(way.values, way.name)
+        self._say()
+
+    def _show_data(self) -> None:
+        """Show what it learns from: by the same algorithm, what its run does; by another one that
+        learns from the same, this too, unless something is chosen."""
+        line, kind = self.data_line, self._algorithm.learns_from
+        line.show_for("" if self._back else kind, not self._is_other(),
+                      "By the same algorithm, a fork goes on with what its run learned from; start "
+                      "a new run to learn from something else.")
+        if kind in self._run.data and (not self._is_other() or kind not in line.choices):
+            line.show_run(self._run)
+        self._said_of_data.setVisible(False)
+
+    def _data_changed(self) -> None:
+        self.data_line.show_run(None)
+        self._say()
+
+    def _say_of_data(self, level: str, text: str) -> None:
+        self._said_of_data.setText(text)
+        set_look(self._said_of_data, role="error" if level == "warning" else "muted")
+        self._said_of_data.setVisible(True)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Bring the settings, once there is a dialog to be seen and left."""
@@ -230,6 +273,10 @@ class BranchDialog(Dialog):
         return carried_over(self._algorithm, self._own, used)
 
     def _say(self) -> None:
+        if self._form is None:
+            return
+        self.algorithm_field.setCurrentIndex(self.algorithm_field.findText(
+            way_title(self._algorithm, self.form.values()), Qt.MatchFlag.MatchExactly))
         changes, problems = self.changes(), self.form.problems()
         specs = self._settings.specs()
         later = changes_by_cycle(
@@ -290,13 +337,14 @@ class BranchDialog(Dialog):
                                   "Begin at the chosen checkpoint")
         self.algorithm_field = named(
             QComboBox(), "fork_algorithm", "Algorithm",
-            "How the policy learns from there on; another one learns from what is chosen for it in "
-            "Hyperparameters")
-        for algorithm in self._others:
-            self.algorithm_field.addItem(algorithm.title)
-        if self._own is not None:
-            self.algorithm_field.setCurrentIndex(self._others.index(self._own))
-        self.algorithm_field.currentIndexChanged.connect(self._use)
+            "How the policy learns from there on")
+        for place, (_, way) in enumerate(self._offers):
+            self.algorithm_field.addItem(way.name)
+            self.algorithm_field.setItemData(
+                place, plain_tip(way.help), Qt.ItemDataRole.ToolTipRole)
+        self.algorithm_field.setCurrentIndex(
+            self.algorithm_field.findText(way_of_run(self._run), Qt.MatchFlag.MatchExactly))
+        self.algorithm_field.activated.connect(self._use)
         left = QVBoxLayout()
         left.setSpacing(8)
         self._learns_by = label("Algorithm")
@@ -307,6 +355,12 @@ class BranchDialog(Dialog):
         row.addWidget(self._learns_by)
         row.addWidget(self.algorithm_field, 1)
         left.addLayout(row)
+        self.data_line.setContentsMargins(0, 0, 0, 0)
+        left.addWidget(self.data_line)
+        self._said_of_data = label("", "muted", wrap=True, name="fork_data")
+        left.addWidget(self._said_of_data)
+        self.data_line.changed.connect(self._data_changed)
+        self.data_line.message.connect(self._say_of_data)
         self.with_reward = named(
             QCheckBox(f"With the reward in Models: {reward_name(self._reward)}"), "fork_reward",
             "With the reward chosen in Models",
@@ -328,6 +382,7 @@ class BranchDialog(Dialog):
         self._learns_by.setVisible(several)
         self.algorithm_field.setVisible(several)
         self.with_reward.setVisible(bool(self._reward))
+        self._show_data()
         self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
