@@ -473,6 +473,9 @@ class Algorithm:
     progress: tuple[Figure, ...] = ()
     guide: Guide | None = None
     """What a first run is told of it; where there is none, what all algorithms do alike."""
+    rate_by_size: bool = False
+    """Whether the learning rate that fits a policy of a size
+    (:mod:`workbench.models.fitting_rate`) was found with it."""
     remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
     """What is worth saying of allowed settings when a run begins; the second argument: the policy
     brings a value head for its reward."""

@@ -571,6 +571,12 @@ def test_a_large_model_proposes_a_lower_learning_rate(opened: Opened) -> None:
     assert not models.rate.isVisibleTo(models)
     form.set_values({"learning_rate": 5e-4, "lora_rank": 8}, "test")
     assert not models.rate.isVisibleTo(models)  # adapters stand more
+    form.set_values({"lora_rank": 0}, "test")
+    assert models.rate.isVisibleTo(models)
+    for other in (ILQL, DPO):  # it was found with PPO
+        opened.window.hyperparameters.choose_algorithm(other)
+        form.set_values({"learning_rate": 5e-4}, "test")
+        assert not models.rate.isVisibleTo(models)
 
 
 # -- reasons, and room

@@ -126,6 +126,7 @@ _WITH_VALUES = Algorithm(
     ),
     guide=GUIDE,
     most_at_first={"vf_coef": 0.1},
+    rate_by_size=True,
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,
 )

@@ -99,7 +99,7 @@ class Readiness(QObject):
             window.show_state_chip()
         models = window.models
         models.rate.compare(models.policy_facts if models.policy_is_loaded() else None,
-                            window.hyperparameters.form.values())
+                            window.hyperparameters.algorithm, window.hyperparameters.form.values())
 
     # -- inside
 

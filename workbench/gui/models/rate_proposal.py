@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from PySide6.QtCore import Signal
 
+from workbench.algorithm import Algorithm
 from workbench.gui.models.source_field import count
 from workbench.gui.widgets.button_line import ButtonLine
 from workbench.models.fitting_rate import fitting_learning_rate
@@ -30,10 +31,14 @@ class RateProposal(ButtonLine):
                          lambda: self.wanted.emit(self._rate))
         self._rate = 0.0
 
-    def compare(self, policy: ModelFacts | None, settings: Mapping[str, Value]) -> None:
-        """Propose a learning rate where that of ``settings`` is far from what fits."""
+    def compare(
+        self, policy: ModelFacts | None, algorithm: Algorithm, settings: Mapping[str, Value]
+    ) -> None:
+        """Propose a learning rate where that of ``settings`` is far from what fits, for an
+        algorithm with which that was found."""
         rate = settings.get("learning_rate")
-        if policy is None or settings.get("lora_rank") or not isinstance(rate, int | float):
+        if (policy is None or not algorithm.rate_by_size or settings.get("lora_rank")
+                or not isinstance(rate, int | float)):
             self.say("", "")
             return
         self._rate = fitting_learning_rate(policy.parameters)
