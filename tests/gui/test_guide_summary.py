@@ -15,7 +15,9 @@ from workbench.formatting import difference, number
 from workbench.gui.app import Workbench
 from workbench.gui.guide.results import read_results, read_trials, trials_of
 from workbench.gui.guide.summary import Summary
+from workbench.gui.widgets.theme import themes
 from workbench.ppo.declaration import PPO
+from workbench.records import ScoredData, ScoredText
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -68,6 +70,32 @@ def test_its_numbers_are_those_of_the_store(store: Store) -> None:
     assert found.cost == "KL 1.0 nats a completion × β 0.04 = 0.04 off the reward"
     assert [a.before.prompt_text for a in found.changed] == [TEXTS[0], TEXTS[3], TEXTS[2]]
     assert [a.gain for a in found.changed] == pytest.approx([2.5, -1.5, 0.7])
+
+
+@pytest.mark.parametrize("scores", [(1.0, 1.0), (1.0, 0.0)])
+def test_a_gain_from_scores_that_are_all_the_same_is_told_with_reserve(
+    qtbot: QtBot, opened: Opened, store: Store, scores: tuple[float, ...]
+) -> None:
+    ready(opened)
+    data = ScoredData("marks.jsonl", [ScoredText(Prompt("The tea"), " was good.", s)
+                                       for s in scores])
+    run_id = store.create_run(
+        name="Mine", policy="/models/policy", reward="/models/reward", models={},
+        algorithm="ilql", data=data, hyperparameters=find_algorithm("ilql").settings().model_dump(),
+        prompts=[Prompt(text) for text in TEXTS]).result()
+    store.record_comparison(run_id, 0, compared(BEFORE, "old")).result()
+    store.record_cycle(run_id, 1, metrics=metrics(1), rollout=[],
+                       comparison=compared(AFTER, "new")).result()
+    store.set_status(run_id, "finished").result()
+    opened.window.reveal("guide")
+    opened.controller.show_run(run_id)
+    summary = opened.window.guide.summary
+    qtbot.waitUntil(lambda: summary.results is not None)
+    said = "have the same score, so no token was worth more than another: what ILQL changed"
+    alike = len(set(scores)) == 1
+    assert (said in summary._gain.text()) == alike
+    theme = themes().theme
+    assert (theme.muted if alike else theme.good) in summary._gain.text()
 
 
 def fork(store: Store, parent: int, scores: tuple[float, ...], **changes: object) -> int:

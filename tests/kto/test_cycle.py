@@ -255,9 +255,12 @@ def test_all_of_one_kind_is_refused_in_a_sentence():
     kto = make_kto([marked("A", "b", 0.1), marked("B", "c", 0.1), marked("C", "d", 0.1)])
     with pytest.raises(PromptError, match=(
             "All 3 completions to learn from are (good, with scores of at least|bad, with scores "
-            r"below) 0\.10, and KTO needs (good|bad) ones as well: set a threshold")):
+            r"below) 0\.10, and KTO needs (good|bad) ones as well: choose others")):
         kto.begin(["A"], parse(held_out_share=0))
     with pytest.raises(PromptError, match=r"are good, with scores of at least −1\.00"):
+        kto.begin(["A"], parse(held_out_share=0, good_at="threshold", good_threshold=-1.0))
+    kto = make_kto([marked("A", "b", 0.1), marked("B", "c", 0.2)])
+    with pytest.raises(PromptError, match="as well: set another Threshold in Good from "):
         kto.begin(["A"], parse(held_out_share=0, good_at="threshold", good_threshold=-1.0))
 
 

@@ -79,10 +79,14 @@ class MarkedTable(ReadTexts):
         if 0 < many < len(self.training):
             return
         kind, other, side = ("good", "bad", "of at least") if many else ("bad", "good", "below")
+        scores = {self.texts[place].score for place in self.training}
+        # No threshold tells those apart that have one score.
+        advice = ("choose others" if len(scores) == 1 else
+                  "set another Threshold in Good from (good_at, good_threshold), or choose others")
         raise PromptError(
             f"All {counted(len(self.training), 'completion')} to learn from are {kind}, with "
             f"scores {side} {number(self.threshold(settings))}, and KTO needs {other} ones as "
-            "well: set a threshold (good_at, good_threshold), or choose others.")
+            f"well: {advice}.")
 
     @property
     def remark(self) -> str:

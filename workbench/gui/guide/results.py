@@ -12,6 +12,7 @@ from workbench.formatting import format_value
 from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
 from workbench.learning.metrics import KL
+from workbench.records import ScoredData
 from workbench.settings import HyperparameterError, Value
 from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
@@ -73,6 +74,8 @@ class Results:
     trials: Sequence[Trial] = field(default=())
     made: str = ""
     """How well what the run made does, where that is no policy."""
+    reserve: str = ""
+    """A sentence on why the gain says less than it seems; "" where it does not."""
     beside: Beside | None = None
     """How it came out beside the run it was forked from."""
 
@@ -106,7 +109,7 @@ def read_results(store: Store, run_id: int) -> Results | None:
         run_id, run.name, cycles, len(known), mean(a.before.score for a in known),
         mean(a.after.score for a in known), kl, cost,
         sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials,
-        _made(store, run, algorithm), read_beside(store, run))
+        _made(store, run, algorithm), _reserve(store, run, algorithm), read_beside(store, run))
 
 
 def _made(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
@@ -135,6 +138,16 @@ def read_trials(store: Store, run: RunRecord) -> list[Trial]:
     why_not = (f"The checkpoint after cycle {at:,}, where {run.name} began, is not kept any more; "
                "fork from a later one in Runs.")
     return [replace(trial, why_not=trial.why_not or why_not) for trial in found]
+
+
+def _reserve(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
+    """Say where the scores learned from are all the same, and so taught nothing."""
+    data = store.run_data(run.id) if algorithm.learns_from == "completions" else None
+    if not isinstance(data, ScoredData) or len({text.score for text in data.texts}) != 1:
+        return ""
+    return ("All completions that it learned from have the same score, so no token was worth more "
+            f"than another: what {algorithm.title} changed came of writing like them, not of their "
+            "scores. To learn from scores, choose completions whose scores differ.")
 
 
 def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial]:

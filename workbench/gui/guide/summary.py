@@ -119,7 +119,8 @@ class Summary(QWidget):
         else:
             self._title.setText(f"What came of {results.name}")
             ends = number(results.before), number(results.after)
-            colour = theme.good if results.gain > 0 else theme.bad
+            colour = (theme.muted if results.reserve else
+                      theme.good if results.gain > 0 else theme.bad)
             first, last = results.cycles
             where = f"after {count_cycles(last)}" if not first else f"from cycle {first} to {last}"
             many = f"{results.prompts:,} compared prompts" if results.prompts != 1 else (
@@ -131,6 +132,8 @@ class Summary(QWidget):
                 f"<b>{html.escape(results.made)}</b>. The policy stays as it is: what the reward "
                 f"model gives its answers to {html.escape(many)} went from {ends[0]} to {ends[1]} "
                 f"{where}.")
+            if results.reserve:
+                self._gain.setText(f"{self._gain.text()} {html.escape(results.reserve)}")
         cost = results.cost if results else ""
         self._cost.setText(f"What it cost: {cost}, in the same answers." if cost else "")
         self._cost.setVisible(bool(cost))
