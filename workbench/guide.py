@@ -27,7 +27,8 @@ class Card:
 
     ``say(metrics, settings)`` says in the numbers of a cycle what its drawing shows; nothing where
     they do not tell. ``metric`` is the number that is drawn, or the column of tokens, where the
-    drawing is of one. ``view`` is the dock that has more of it.
+    drawing is of one. ``view`` is the dock that has more of it. ``phases`` says, where the cycle is
+    drawn, what its first phase does, and what its second changes.
     """
 
     part: str
@@ -38,6 +39,7 @@ class Card:
     formula: str = ""
     metric: str = ""
     say: Callable[[Mapping[str, float], Mapping[str, Any]], str] = lambda metrics, settings: ""
+    phases: tuple[str, str] = ("write, score", "policy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -526,6 +526,26 @@ def test_a_card_says_its_numbers(qtbot: QtBot, opened, guide, store: Store) -> N
     assert number(math.exp(1.1), 1) in said["Entropy keeps choices open"]
 
 
+@pytest.mark.parametrize("variant", ["gae", *PPO.variants])
+def test_the_cycle_is_drawn_of_what_the_algorithm_has(
+    guide: GuideView, monkeypatch, variant: str
+) -> None:
+    written: list[str] = []
+    write = Pencil.write
+    monkeypatch.setattr(Pencil, "write", lambda self, box, text, *rest, **named: (
+        written.append(text), write(self, box, text, *rest, **named)))
+    algorithm = PPO.variants.get(variant, PPO)
+    cards = [card for card in guide_of(algorithm).cards if card.drawing == "cycle"]
+    assert len(cards) == 2
+    for card in cards:
+        written.clear()
+        guide.canvas.show_card(card, EXAMPLE, "")
+        guide.canvas.grab()
+        assert ("policy, value head" in written) == ("write, score, estimate" in written) == (
+            algorithm is PPO)
+        assert algorithm is PPO or {"write, score, advantages", "policy"} <= set(written)
+
+
 def test_where_the_entropy_is_as_at_first_the_picture_says_so(
     qtbot: QtBot, opened, guide, store: Store, monkeypatch
 ) -> None:

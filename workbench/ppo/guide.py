@@ -62,8 +62,9 @@ def _say_entropy(metrics: Numbers, settings: Mapping[str, Any]) -> str:
             f"tokens. c₂ {format_number(price)}" + ("" if price else ": the term is off"))
 
 
+_PHASES = "write, score, estimate", "policy, value head"
 START = replace(
-    guide.START, title="PPO in one sentence",
+    guide.START, title="PPO in one sentence", phases=_PHASES,
     text="The policy writes answers, a reward model scores them, and what turned out better than "
          "expected is made a little likelier, again and again. Press Start; this page follows the "
          "run, and Step into (Ctrl+I) stops after each part of a cycle.",
@@ -114,7 +115,7 @@ ENTROPY = Card(
     view="metrics", formula="L_ENT = Σ_v π(v)·log π(v)", metric="policy/entropy_avg",
     say=_say_entropy)
 AGAIN = replace(
-    guide.AGAIN,
+    guide.AGAIN, phases=_PHASES,
     text="The updated policy takes the old one's place and writes anew, so that it always learns "
          "from the mistakes of today. Look for a reward that goes on rising while KL levels off; "
          "where KL climbs and the reward stands still, or the texts become worse, it has gone too "
@@ -122,8 +123,9 @@ AGAIN = replace(
 
 def without_values(guide: Guide, words: Words) -> Guide:
     """Return the guide of an algorithm that holds completions against others."""
+    phases = "write, score, advantages", "policy"
     start = replace(
-        START, title="In one sentence", formula="L = L_POLICY + c₂·L_ENT",
+        START, title="In one sentence", phases=phases, formula="L = L_POLICY + c₂·L_ENT",
         text="The policy writes several answers, a reward model scores them, and those that turned "
              f"out better than {words.mean} are made a little likelier, again and again. Press "
              "Start; this page follows the run, and Step into (Ctrl+I) stops after each part of a "
@@ -139,7 +141,7 @@ def without_values(guide: Guide, words: Words) -> Guide:
         text="Gradient steps turn the weights so that the loss falls: L_POLICY makes the words of "
              "better completions likelier and those of worse ones less likely, L_ENT keeps choices "
              "open. The coefficient c₂ says how much the second counts.")
-    cards = {START: start, VALUE: held_against, LOSS: loss}
+    cards = {START: start, VALUE: held_against, LOSS: loss, AGAIN: replace(AGAIN, phases=phases)}
     return replace(guide, cards=tuple(
         cards.get(card, card) for card in guide.cards if card is not ADVANTAGE))
 

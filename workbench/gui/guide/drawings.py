@@ -54,8 +54,8 @@ def _cycle(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     theme, high = pencil.theme, pencil.line * 2 + 12
     first = QRectF(box.left(), box.top() + 2, box.width() - 40, high)
     second = QRectF(box.left() + 40, box.bottom() - high - 2, box.width() - 40, high)
-    for at, title, parts in ((first, "Phase 1: create completions", "write, score, estimate"),
-                             (second, "Phase 2: update the model", "policy, value head")):
+    for at, title, parts in ((first, "Phase 1: create completions", card.phases[0]),
+                             (second, "Phase 2: update the model", card.phases[1])):
         pencil.box(at, theme.changed, theme.border)
         upper = at.adjusted(6, 3, -6, -at.height() / 2)
         pencil.write(upper, title, theme.text)
