@@ -8,7 +8,7 @@ from functools import cache
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE = 16 << 20
+LARGE = 16 << 20
 """Bytes from which on a tensor has pages of its own, the most that glibc takes: logits of a large
 vocabulary, say, of which each comes in another size. In the heap they would leave holes into which
 small ones settle, so that the next ones go elsewhere."""
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
     if libc is None:
         return
     libc.mallopt(_M_ARENA_MAX, 1)
-    libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    libc.mallopt(_M_MMAP_THRESHOLD, LARGE)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 

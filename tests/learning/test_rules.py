@@ -4,6 +4,7 @@ import pytest
 
 from workbench.algorithms import ALGORITHMS
 from workbench.health import Watch
+from workbench.ilql.metrics import Q
 
 FROM_DATA = [a for a in ALGORITHMS if a.learns_from and a.makes == "policy"]
 
@@ -27,6 +28,28 @@ def test_lost_language_is_said(algorithm):
         if rule.name in (f"{algorithm.name}_kl", f"{algorithm.name}_unlikely"):
             (name, value), = rule.suggestion(hp).items()
             assert value < getattr(hp, name)
+
+
+@pytest.mark.parametrize("algorithm", FROM_DATA, ids=lambda a: a.name)
+def test_what_is_lost_within_a_cycle_is_said_at_once(algorithm):
+    watch, hp = Watch(algorithm.rules, algorithm.watched), algorithm.settings()
+
+    def kl(nats):
+        found = watch.check(dict.fromkeys(algorithm.watched, 0.5) | {
+            "objective/kl": nats, "objective/length": 30.0}, hp)
+        return [f for f in found if f.rule == f"{algorithm.name}_kl"]
+
+    assert not kl(80.0)  # one cycle is noisy: 2.7 nats a token may be
+    assert "528 nats from the start policy, 17.6 a token" in kl(528.0)[0].sentence
+    assert "448 nats" in kl(448.0)[0].sentence  # not the median of the three
+
+
+@pytest.mark.parametrize(("loss", "said"), [(30.0, False), (1089.0, True)])
+def test_values_that_diverge_within_a_cycle_are_told_of_at_once(loss, said):
+    ilql = next(a for a in FROM_DATA if a.name == "ilql")
+    found = Watch(ilql.rules, ilql.watched).check(
+        dict.fromkeys(ilql.watched, 0.5) | {Q: loss}, ilql.settings())
+    assert any("loss 1.09e+03" in f.sentence for f in found) is said
 
 
 @pytest.mark.parametrize("algorithm", FROM_DATA, ids=lambda a: a.name)

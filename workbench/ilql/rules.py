@@ -25,17 +25,18 @@ def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:
     -3 to 3. A loss of Q that grows tenfold says the same of its aim; where the first cycle had
     diverged already it cannot grow, but two Qs that know nothing are one deviation off each, and at
     the last token alone: above 4 they are worse than that at every token."""
-    far = abs(health.recent(history, Q_MEAN)) / _FAR
     # Where all scores are equal, it begins at 0.
     start = health.at_start(history, Q)
     most = min(_NOTHING, 10 * max(_LEAST, start)) if math.isfinite(start) else _NOTHING
-    grown = health.ratio(health.recent(history, Q), most)
-    share = health.either(far, grown)
-    value = f"Q {number(health.recent(history, Q_MEAN))}, loss {health.recent(history, Q):.3g}"
+    now = health.last(history, Q) > 10 * _NOTHING  # what is lost within a cycle is told of at once
+    look = health.last if now else health.recent
+    mean, loss = look(history, Q_MEAN), look(history, Q)
+    share = health.either(abs(mean) / _FAR, health.ratio(loss, most))
+    value = f"Q {number(mean)}, loss {loss:.3g}"
     limit = f"beyond ±{_FAR:g}, or a loss above {most:.3g}"
     return health.spoken(value, limit, share, "serious" if share > 3 else "warning", (
-        f"Q of what was written is {number(health.recent(history, Q_MEAN))} deviations and its "
-        f"loss {health.recent(history, Q):.3g}: values feed on one another."))
+        f"Q of what was written is {number(mean)} deviations and its loss {loss:.3g}: "
+        "values feed on one another."), "" if now else health.OVER_RECENT)
 
 
 RULES = (

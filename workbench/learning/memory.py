@@ -16,6 +16,7 @@ import torch
 from workbench.feedback.classifier import rows_at_once
 from workbench.learning.footprint import Footprint, PolicyCosts, S, Trunk
 from workbench.learning.workload import Phases, Workload, needed
+from workbench.memory_allocator import LARGE
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
 from workbench.models.in_place_gradients import adds_in_place
@@ -131,6 +132,9 @@ def with_allocator(
     # Gradients and the optimiser's state are made in the first update and stay.
     made = working[Phase.UPDATING]["Gradients"] + there["Optimiser"]
     phases, before = {}, 0
+    # A packed copy of a large head has pages of its own: it leaves no pieces.
+    head = FLOAT * models.weights.head_parameters
+    head *= head >= LARGE
     for phase, parts in working.items():
         used = sum(parts.values())
         if models.device.type == "cpu":
@@ -141,7 +145,7 @@ def with_allocator(
         else:
             lost = round(_SLACK * used)
         phases[phase] = there | parts | {"Allocator": BUFFERS + lost}
-        before += used
+        before += used - (head if parts.get("Packed weights") else 0)
     return phases
 
 

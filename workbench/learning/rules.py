@@ -3,6 +3,7 @@ written to be compared after every cycle. No torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,19 @@ WATCHED = ("objective/kl", "objective/length", "objective/unlikely")
 def _kl(history: health.History, hp: Any) -> health.Reading:
     """A token e times likelier than at the start, on average (1 nat), is far for a fine-tuned
     model; at 3 nats the start policy's language is gone. What learns by default stays below 0.4."""
-    kl = health.recent(history, "objective/kl")
-    token = kl / max(1.0, health.recent(history, "objective/length"))
+    length = "objective/length"
+    kl, last = health.recent(history, "objective/kl"), health.last(history, "objective/kl")
+    token = kl / max(1.0, health.recent(history, length))
+    last_token = last / max(1.0, health.last(history, length))
+    over = health.OVER_RECENT
+    if last_token > 3 or math.isnan(token):  # what is lost within a cycle is told of at once
+        kl, token, over = last, last_token, ""
     return health.spoken(
-        f"{token:.2f} nats a token", "above 1", health.both(token),
+        f"{token:.2f} nats a token", "above 1",
+        health.both(token) if over else health.both(last_token / 3),
         "serious" if token > 3 else "warning", (
             f"The compared completions are {kl:.0f} nats from the start policy, {token:.1f} a "
-            "token: its language is being lost."))
+            "token: its language is being lost."), over)
 
 
 def _unlikely(history: health.History, hp: Any) -> health.Reading:
