@@ -475,7 +475,7 @@ class Algorithm:
     """What a first run is told of it; where there is none, what all algorithms do alike."""
     rate_by_size: bool = False
     """Whether the learning rate that fits a policy of a size
-    (:mod:`workbench.models.fitting_rate`) was found with it."""
+    (:mod:`workbench.models.fitting_rate`), found with PPO, is proposed for it too."""
     remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
     """What is worth saying of allowed settings when a run begins; the second argument: the policy
     brings a value head for its reward."""

@@ -81,6 +81,7 @@ KTO = Algorithm(
     tokens=TOKENS,
     objective=OBJECTIVE,
     guide=GUIDE,
+    rate_by_size=True,
     rules=RULES,
     watched=WATCHED,
     presets=(

@@ -35,7 +35,7 @@ class RateProposal(ButtonLine):
         self, policy: ModelFacts | None, algorithm: Algorithm, settings: Mapping[str, Value]
     ) -> None:
         """Propose a learning rate where that of ``settings`` is far from what fits, for an
-        algorithm with which that was found."""
+        algorithm that asks for it."""
         rate = settings.get("learning_rate")
         if (policy is None or not algorithm.rate_by_size or settings.get("lora_rank")
                 or not isinstance(rate, int | float)):
