@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -326,9 +326,14 @@ class Distribution:
     pieces: Mapping[int, str]
 
 
+PromptsOf = Literal["trained", "compared", "held out"]
+"""Which prompts of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class BestOf:
-    """What the best of n completions of each of ``prompts`` prompts are worth.
+    """What the best of n completions of each of ``prompts`` prompts are worth; ``of`` says which
+    those are, "" where they were given or an earlier version sampled them.
 
     ``writer`` names the policy: that of the run after ``cycle``, 0 the start policy. ``rewards``
     are those for n = 1, 2, …, and ``kl`` is how far each is at most from the start policy, in nats
@@ -342,6 +347,7 @@ class BestOf:
     prompts: int
     rewards: tuple[float, ...]
     kl: tuple[float, ...]
+    of: PromptsOf | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import pointer
@@ -143,6 +145,13 @@ def test_cycles_that_a_fork_shares_stand_where_those_of_its_parent_do(store, fir
     assert shared[0] == shared[1]
 
 
+@pytest.mark.parametrize(("algorithm", "y", "of"), [
+    ("ppo", "trained", "trained"), ("dpo", "trained", "compared"), ("ppo", "compared", "compared"),
+    ("dpo", "held out", "held out")])
+def test_the_prompts_of_the_reward_that_is_drawn_are_known(store, algorithm, y, of):
+    assert read_picture(store, fill(store, algorithm=algorithm), [], y).of == of
+
+
 def test_seeds_of_one_setting_make_a_band(store):
     first, second = fill(store, seed=1), fill(store, cycles=3, more=0.4, seed=2)
     fill(store, seed=1, learning_rate=1e-5)
@@ -270,15 +279,31 @@ def test_the_best_of_n_is_asked_for_and_drawn(qtbot, opened, store):
     view.controls.source.setCurrentText("Last checkpoint")
     view.sample_best_of()
     assert opened.sent[-1] == SampleBestOf(2, run_id, None, 8)
+    # It is of the prompts that the drawn reward is of.
+    view.controls.rewards.setCurrentText("Compared reward")
+    opened.controller.handle([SamplingBestOfFailed(2)])
+    qtbot.waitUntil(lambda: view.picture.of == "compared")
+    view.sample_best_of()
+    assert opened.sent[-1] == SampleBestOf(3, run_id, None, 8, of="compared")
+    view.controls.rewards.setCurrentText("Reward")
+    opened.controller.handle([SamplingBestOfFailed(3)])
+    qtbot.waitUntil(lambda: view.picture.of == "trained")
+    view.sample_best_of()
     store.record_best_of(best(run_id)).result()
-    opened.controller.handle([BestOfSampled(2, best(run_id))])
+    opened.controller.handle([BestOfSampled(4, best(run_id))])
     qtbot.waitUntil(lambda: len(view.picture.best) == 1)
+    # An earlier version sampled it, and did not say which prompts.
+    assert "(9 prompts; the runs&#x27; reward is of training prompts" in view._legend.text()
+    store.record_best_of(replace(best(run_id), of="trained")).result()
+    view.load_now()
+    qtbot.waitUntil(lambda: view.picture.best[0].of == "trained")
+    assert view._legend.text().endswith("Best of n, start policy (9 training prompts)")
     view.sample_best_of()
     opened.controller.handle([CommandRefused("SampleBestOf", "There is no run 9.")])
     assert view.controls.button.isEnabled()
     view.sample_best_of()
     with qtbot.waitSignal(view.message) as told:
-        opened.controller.handle([SamplingBestOfFailed(4, "The reward failed.")])
+        opened.controller.handle([SamplingBestOfFailed(6, "The reward failed.")])
     assert told.args == ["warning", "The reward failed."]
 
 

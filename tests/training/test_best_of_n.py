@@ -97,6 +97,21 @@ def test_prompts_are_those_trained_on_or_those_given(ready, store):
     assert all(map(math.isfinite, given.rewards))
 
 
+def test_the_prompts_of_what_a_run_is_drawn_by(ready, store):
+    run_through(ready, start(held_out_prompts=1, comparison_prompts=2))
+    assert sampled(ready).of == "trained"
+    compared = [PROMPTS[written.prompt] for written in store.completions(1, 0)]
+    found = sampled(ready, of="compared")
+    assert (found.of, found.prompts) == ("compared", 2)
+    assert found.rewards == sampled(ready, prompts=tuple(compared)).rewards
+    apart = sampled(ready, of="held out")
+    assert (apart.of, apart.prompts) == ("held out", 1)
+    assert store.best_of(1) == [apart]
+    run_through(ready, start())
+    ready.send(do.SampleBestOf(1, 2, 0, of="held out"))
+    assert ready.wait(ev.SamplingBestOfFailed).sentence.startswith("Run 2 has no held-out prompts")
+
+
 def test_without_a_run_its_models_are_loaded_adapters_too(ready, store):
     run_through(ready, start(lora_rank=2))
     found = sampled(ready, cycle=2)

@@ -55,7 +55,8 @@ class SamplingBestOf(SideRequest):
         found = BestOf(
             run.id, cycle, self._label(source, models), command.seed, len(prompts),
             tuple(best_of(scores).tolist()),
-            tuple(kl_bound(n) + float(kl[n - 1]) for n in range(1, command.n + 1)))
+            tuple(kl_bound(n) + float(kl[n - 1]) for n in range(1, command.n + 1)),
+            "" if command.prompts else command.of)
         self._store.record_best_of(found).result()
         return found
 
@@ -75,11 +76,30 @@ class SamplingBestOf(SideRequest):
             return prompts, encode(prompts)
         prompts = with_equal_columns(self._store.run_prompts(run.id))
         ids = self._store.run_prompt_ids(run.id) or encode(prompts)
-        apart = held_out(len(prompts), settings.held_out_prompts)
-        trained_on = sorted({*range(len(prompts))} - {*apart})
-        chosen = [trained_on[prompt_at(settings.seed, i, len(trained_on))]
-                  for i in range(min(command.most, len(trained_on)))]
+        chosen = self._chosen(command, run, settings, len(prompts))
         return [prompts[i] for i in chosen], [ids[i] for i in chosen]
+
+    def _chosen(
+        self, command: do.SampleBestOf, run: RunRecord, settings: Settings, count: int
+    ) -> list[int]:
+        """Return which of the run's prompts are to be completed."""
+        apart = held_out(count, settings.held_out_prompts)
+        match command.of:
+            case "compared":
+                cycles = self._store.compared_cycles(run.id)
+                chosen = [c.prompt for c in self._store.completions(run.id, cycles[0])] if (
+                    cycles) else []
+            case "held out":
+                chosen = list(apart)[: command.most]
+            case "trained":
+                trained_on = sorted({*range(count)} - {*apart})
+                chosen = [trained_on[prompt_at(settings.seed, i, len(trained_on))]
+                          for i in range(min(command.most, len(trained_on)))]
+        if not chosen:
+            which = command.of.replace(" ", "-")
+            raise ResumeError(
+                f"{run.name} has no {which} prompts to complete; draw another reward.")
+        return chosen
 
     def _write(
         self, command: do.SampleBestOf, trainer: AnyTrainer, prompts: Sequence[PromptLike],

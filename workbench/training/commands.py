@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from workbench.records import RunData
+from workbench.records import PromptsOf, RunData
 from workbench.settings import Settings, Value
 from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
@@ -280,9 +280,10 @@ class SampleBestOf:
     """Write ``n`` completions of each prompt with a run's policy after ``cycle`` (0: the start
     policy; None: its last checkpoint), and keep with the run what the best of them are worth.
 
-    Without ``prompts`` they are at most ``most`` of those that the run trains on, in the order in
-    which it draws them. Between the parts of a run, without a trace in it; where no run is on, its
-    models are loaded if they are not. ``id`` comes back in the events.
+    Without ``prompts`` they are those ``of`` the run: at most ``most`` of those that it trains on,
+    in the order in which it draws them, or of the held-out ones, or all compared ones.
+    Between the parts of a run, without a trace in it; where no run is on, its models are loaded if
+    they are not. ``id`` comes back in the events.
     """
 
     id: int
@@ -292,6 +293,7 @@ class SampleBestOf:
     prompts: tuple[PromptItem, ...] = ()
     most: int = 64
     seed: int = 0
+    of: PromptsOf = "trained"
 
 
 @dataclass(frozen=True, slots=True)

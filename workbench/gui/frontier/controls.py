@@ -14,6 +14,7 @@ from workbench.gui.frontier.reading import COSTS, REWARDS, X, Y
 from workbench.gui.widgets.controls import enable, label, named
 from workbench.gui.widgets.layouts import hbox
 from workbench.learning.best_of_n import MOST
+from workbench.records import PromptsOf
 from workbench.training.commands import SampleBestOf
 from workbench.training.events import State
 from workbench.training.states import WHEN, allowed
@@ -73,9 +74,10 @@ class Controls(QWidget):
         self.n.setValue(16)
         self.n.setFixedWidth(self.n.fontMetrics().averageCharWidth() * 10)
         self.button = named(QPushButton("Best of n"), "frontier_best", "Best of n",
-                            "Write n completions of each of up to 64 prompts, and draw what the "
-                            "best of them are worth: the line that training has to beat. It is "
-                            "kept with the run")
+                            "Write n completions of each of the prompts that the drawn reward is "
+                            "of, at most 64 of those that are trained on, and draw what the best "
+                            "of them are worth: the line that training has to beat. It is kept "
+                            "with the run")
         flow = QFlowLayout(self)
         flow.setContentsMargins(0, 0, 0, 0)
         flow.setSpacing(6)
@@ -102,9 +104,10 @@ class Controls(QWidget):
         """What it is drawn against."""
         return list(COSTS)[self.costs.currentIndex()]
 
-    def command(self, number: int, run_id: int) -> SampleBestOf:
+    def command(self, number: int, run_id: int, of: PromptsOf) -> SampleBestOf:
         """Return what samples the best of n of a run as is chosen here."""
-        return SampleBestOf(number, run_id, _SOURCES[self.source.currentText()], self.n.value())
+        return SampleBestOf(
+            number, run_id, _SOURCES[self.source.currentText()], self.n.value(), of=of)
 
     def allow(self, state: State, run_id: int | None, busy: bool) -> None:
         """Say what can be asked for."""

@@ -14,7 +14,7 @@ from workbench.algorithms import algorithm_named, algorithm_of_run, headlines, w
 from workbench.formatting import format_duration
 from workbench.gui.metrics.reading import read_series
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
-from workbench.records import BestOf
+from workbench.records import BestOf, PromptsOf
 from workbench.store.records import Past, RunRecord, Series
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Picture:
     """Whether the run on display does."""
     complete: int = 0
     """How many cycles it has recorded."""
+    of: PromptsOf = "trained"
+    """The prompts that its reward is of."""
 
 
 def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
@@ -91,7 +93,7 @@ def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Pict
                  and (known := store.best_of(run.id))), [])
     return Picture(
         tracks, tuple(best), own is None or algorithm_of_run(own).makes == "policy",
-        own.recorded if own else 0)
+        own.recorded if own else 0, _prompts_of(_metric(own, y, by)) if own else "trained")
 
 
 def bands(tracks: Sequence[Track], x: X) -> list[Band]:
@@ -129,10 +131,18 @@ def cost_text(x: X, cost: float) -> str:
             return f"√KL {cost:.2f}" if x == "root" else f"KL {cost:.3g}"
 
 
+def _metric(run: RunRecord, y: Y, by: Mapping[str, str]) -> str:
+    """Return what is drawn of a run."""
+    return {"trained": by.get(run.algorithm, algorithm_of_run(run).headline),
+            "compared": COMPARED, "held out": HELD_OUT}[y]
+
+
+def _prompts_of(metric: str) -> PromptsOf:
+    return "compared" if metric == COMPARED else "held out" if metric == HELD_OUT else "trained"
+
+
 def _track(store: Store, run: RunRecord, y: Y, by: Mapping[str, str], way: str) -> Track:
-    algorithm = algorithm_of_run(run)
-    name = {"trained": by.get(run.algorithm, algorithm.headline), "compared": COMPARED,
-            "held out": HELD_OUT}[y]
+    name = _metric(run, y, by)
     series = read_series(store, run.id, (name, KL, STEPS, SECONDS))
     # What is written before the update has its distance in the cycle; what is written after it,
     # that of the completions which are compared after it, whichever algorithm made the cycle.

@@ -54,6 +54,9 @@ _ABOUT = Explanation(
     "is at most that of the formula (Beirami et al. 2024). Reward that falls while KL grows is the "
     "sign of a reward that is exploited.",
     formula="KL(best of n) ≤ ln n - {n - 1}÷{n}", source=f"{GAO_2022}; {BEIRAMI_2024}")
+_PROMPTS: Mapping[str, str] = {
+    "": "prompts", "trained": "training prompts", "compared": "compared prompts",
+    "held out": "held-out prompts"}
 _TELL = "Point at a cycle to read it, click to go there"
 
 
@@ -152,7 +155,8 @@ class FrontierView(PictureView[Picture]):
             self._number += 1
             self._asked_best = self._number
             self._allow()
-            self.command.emit(self.controls.command(self._number, self.run_id))
+            self.command.emit(self.controls.command(
+                self._number, self.run_id, self.picture.of if self.picture else "trained"))
 
     def _choose(self, run_id: int, cycle: int) -> None:
         if run_id != self.run_id:
@@ -197,7 +201,8 @@ class FrontierView(PictureView[Picture]):
                  for colour, name in entries]
         shown = dict.fromkeys(find_metric(t.metric).label for t in plot.tracks)
         parts.insert(0, escape(", ".join(shown)))
-        parts += [f"╍&nbsp;{escape(name_of(best))}" for best in plot.best]
+        of = "" if self.picture is None else self.picture.of
+        parts += [f"╍&nbsp;{escape(name_of(best, of))}" for best in plot.best]
         self._legend.setText(" &nbsp; ".join(parts))
         self._legend.setToolTip(" <br> ".join(parts))
 
@@ -214,7 +219,7 @@ class FrontierView(PictureView[Picture]):
         reward = find_metric(SCORES)
         if point.best is not None:
             far = point.best.kl[point.index]
-            return (f"Best of {point.n} ({point.best.writer}, {point.best.prompts:,} prompts): "
+            return (f"Best of {point.n} ({point.best.writer}, {_prompts(point.best)}): "
                     f"reward {reward.text(point.best.rewards[point.index])} at a KL of at most "
                     f"{far:.3g}")
         track, i = point.track, point.index
@@ -259,7 +264,14 @@ class FrontierView(PictureView[Picture]):
         return whole
 
 
-def name_of(best: BestOf) -> str:
-    """Return what a line of the best of n is called."""
-    return f"Best of n, {best.writer[:1].lower()}{best.writer[1:]}" if not best.cycle else (
-        f"Best of n, {best.writer}")
+def name_of(best: BestOf, of: str = "") -> str:
+    """Return what a line of the best of n is called, where runs are drawn by the reward ``of`` some
+    prompts; a line of others does not begin where they do."""
+    writer = best.writer if best.cycle else f"{best.writer[:1].lower()}{best.writer[1:]}"
+    other = f"; the runs' reward is of {_PROMPTS[of]}, so sample anew to compare" if (
+        of and best.of != of) else ""
+    return f"Best of n, {writer} ({_prompts(best)}{other})"
+
+
+def _prompts(best: BestOf) -> str:
+    return f"{best.prompts:,} {_PROMPTS[best.of]}"
