@@ -14,6 +14,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models.dock import ModelsDock
 from workbench.gui.models.source_field import BUNDLED, count
 from workbench.known_models import SMOLLM2
+from workbench.ppo.declaration import PPO
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
 from workbench.training.reward_parts import RewardPart
@@ -156,7 +157,7 @@ def test_nothing_moves_and_nothing_is_cut_as_models_come_and_go(
     assert place() == before
     whole()
     load(dock, has_chat_template=True, parameters=135_000_000)
-    dock.rate.compare(dock.policy_facts, {"learning_rate": 2.5e-4, "lora_rank": 0})
+    dock.rate.compare(dock.policy_facts, PPO, {"learning_rate": 2.5e-4, "lora_rank": 0})
     assert dock.rate.isVisible()
     assert not dock.policy._unloaded.isVisible()
     assert place() == before

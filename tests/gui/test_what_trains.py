@@ -299,7 +299,7 @@ def test_the_line_gives_up_its_end_step_by_step_and_what_is_learned_from_last(
     ready(opened)
     opened.window.hyperparameters.choose_algorithm(DPO)
     trains = opened.window.trains
-    learns = "Start trains bundled policy by DPO from bundled pairs (1,921)"
+    learns = "Start trains bundled policy by DPO from bundled pairs (1,921 pairs)"
     judged = f"{learns}, compared by bundled reward"
     for said in (trains.sentence, f"{judged} on {on(opened)} prompts", judged, learns):
         trains.resize(trains.fontMetrics().horizontalAdvance(said) + 12, trains.height())
