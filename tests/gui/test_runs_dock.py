@@ -10,7 +10,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from workbench.algorithms import headlines
+from workbench.algorithms import find_algorithm, headlines
 from workbench.gui.background import Background
 from workbench.gui.runs.dock import RunsDock, RunsModel, describe
 from workbench.gui.runs.model import COLUMNS
@@ -293,16 +293,53 @@ def test_names_can_be_read_in_a_small_window_whatever_stands_beside_them(
     opened.window.runs.refresh()
     QApplication.processEvents()
     table = opened.window.runs.table
-    reward = table.columnWidth(1)
-    assert table.columnWidth(0) >= 90 + 56 + 14
+    assert table.columnWidth(0) >= 56 + 14 + 70
     assert not table.isColumnHidden(COLUMNS.index("Status"))
-    tip = table.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
-    assert "training reward 0.50 → 1.50" in tip
-    # With more room the reward is there again.
+    last = table.model().index(0, 1)
+    assert not table.isColumnHidden(1)
+    assert last.data() == "→ 1.50"
+    for index in (table.model().index(0, 0), last):
+        assert "raining reward" in index.data(Qt.ItemDataRole.ToolTipRole)
+        assert "0.50 → 1.50" in index.data(Qt.ItemDataRole.ToolTipRole)
+    # With more room both numbers are there again.
     table.parentWidget().resize(500, 400)
     table.resize(480, 300)
+    assert last.data() == "0.50 → 1.50"
+
+
+def test_a_comparison_that_starts_and_forks_leave_the_reward_its_place(
+    opened: Opened, store: Store
+) -> None:
+    first = fill(store)
+    opened.window.resize(1440, 900)
+    opened.window.dock_layout.reset()
+    opened.window.reveal("runs")
+    table, model = opened.window.runs.table, opened.window.runs.model
+
+    def rewards() -> list[object]:
+        opened.window.runs.refresh()
+        QApplication.processEvents()
+        assert not table.isColumnHidden(1)
+        assert table.columnWidth(1) >= table.sizeHintForColumn(1)
+        return [model.index(i, 1).data() for i in range(model.rowCount())]
+
+    assert rewards() == ["0.50 → 1.50"]
+    for name in ("dpo", "kto", "ilql"):
+        settings = find_algorithm(name).settings().model_dump()
+        forked = store.fork_run(first, 2, name=f"Run 1, by {name.upper()}", algorithm=name,
+                                hyperparameters=settings, changes=()).result()
+        store.set_status(forked, "interrupted").result()
+    found = rewards()
+    assert len(found) == 4
+    assert all(str(text).startswith("→ ") for text in found)
+    assert table.columnWidth(0) >= 84
+    assert not table.isColumnHidden(COLUMNS.index("Status"))
+    # Where there is next to no room the status is left out before the number.
+    table.resize(190, 300)
+    QApplication.processEvents()
+    assert table.isColumnHidden(COLUMNS.index("Status"))
     assert not table.isColumnHidden(1)
-    assert table.columnWidth(1) > reward == 0
+    assert table.columnWidth(1) >= table.sizeHintForColumn(1)
 
 
 def test_the_run_on_display_says_why_it_has_no_tick(opened: Opened, store: Store) -> None:

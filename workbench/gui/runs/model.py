@@ -87,6 +87,7 @@ class RunsModel(QAbstractTableModel):
         self._metrics: dict[int, str] = {}
         self._ways: dict[int, str] = {}
         self._column = headline_of(())
+        self._brief = False
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
@@ -149,6 +150,12 @@ class RunsModel(QAbstractTableModel):
         return any(len(now) > len(then)
                    for now, then in zip(self._texts(run)[1:], before[1:], strict=True))
 
+    def set_brief(self, brief: bool) -> None:
+        """Show of the reward the last number alone, where there is no room; its tip has both."""
+        if brief != self._brief:
+            self._brief = brief
+            self._repaint()
+
     @property
     def shown(self) -> int | None:
         """The run on display."""
@@ -207,7 +214,8 @@ class RunsModel(QAbstractTableModel):
             # What was scored by an earlier reward is not held against this one's.
             begins = ("the start policy" if metric.name == COMPARED and not run.reward_since
                       else "the first")
-            return plain_tip(f"{metric.label} of {begins} and of the last cycle")
+            span = f": {self._span(run)}" if run.id in self._rewards else ""
+            return plain_tip(f"{metric.label} of {begins} and of the last cycle{span}")
         if role == Qt.ItemDataRole.DisplayRole:
             return self._texts(run)[column]
         if role == Qt.ItemDataRole.ToolTipRole and column == 3:
@@ -287,7 +295,8 @@ class RunsModel(QAbstractTableModel):
             return "–"
         metric = self._metric(run)
         own = "" if metric.name == self._column else f"{metric.short or metric.label} "
-        return own + self._span(run)
+        last = metric.text(self._rewards[run.id][1])
+        return own + (f"→ {last}" if self._brief else self._span(run))
 
     def _span(self, run: RunRecord) -> str:
         return " → ".join(self._metric(run).text(value) for value in self._rewards[run.id])

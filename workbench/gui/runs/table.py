@@ -18,12 +18,12 @@ from workbench.gui.runs.model import COLUMNS, RunsModel
 from workbench.gui.widgets.controls import as_list, named
 
 # What is left out first where the dock is narrow; the tip of the name has it too.
-_GIVE_WAY = ("Started", "Cycles", COLUMNS[1])
+_GIVE_WAY = ("Started", "Cycles", "Status")
 _STATUS = COLUMNS.index("Status")
 _LONGEST_NAME = 24  # letters
 _BESIDE_NAME = 56  # pixels of a row's box and line
-_READABLE = 90  # pixels of every name, for which other columns give way
-_SHORTEST_NAME = 84  # pixels, with box and line: where a run stands is never cut for its name
+_READABLE = 90  # pixels of every name, for which the reward is shortened
+_SHORTEST_NAME = 84  # pixels, with box and line
 
 
 class RunsTable(QTableView):
@@ -33,6 +33,7 @@ class RunsTable(QTableView):
         super().__init__()
         named(self, "runs_table", "Runs", "Every run; double-click or press Enter to show one")
         self.setModel(model)
+        self._runs = model
         self.setItemDelegateForColumn(0, TreeDelegate(self))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         as_list(self)
@@ -52,7 +53,16 @@ class RunsTable(QTableView):
         self.addAction(action)
 
     def fit(self) -> None:
-        """Make columns as wide as their longest text, and show those there is room for."""
+        """Make columns as wide as their longest text, and show those there is room for. The reward
+        stays: of it the last number alone is shown before names cannot be told apart."""
+        for brief in (False, True):
+            self._runs.set_brief(brief)
+            if self._fit():
+                return
+
+    def _fit(self) -> bool:
+        """Fit the columns to the texts they have now. Return whether names can be read; if not,
+        there may be a shorter text."""
         header = self.horizontalHeader()
         for title in _GIVE_WAY:
             self.setColumnHidden(COLUMNS.index(title), False)  # a hidden one has no size
@@ -61,19 +71,20 @@ class RunsTable(QTableView):
         shown = set(range(len(COLUMNS)))
         room, model = self.viewport().width(), self.model()
         deepest = max((indent(model.index(row, 0)) for row in range(model.rowCount())), default=0)
-        readable = min(wide[0], _BESIDE_NAME + deepest + _READABLE)
         for title in _GIVE_WAY:
-            # The reward stays as long as names can be told from one another beside it.
-            name = readable if title == COLUMNS[1] else wide[0]
+            # Where a run stands is never cut for its name.
+            name = min(wide[0], _SHORTEST_NAME + deepest) if title == "Status" else wide[0]
             if name + sum(wide[i] for i in shown if i) > room:
                 shown.discard(COLUMNS.index(title))
         # Then a long name gives way to what stands beside it.
+        readable = min(wide[0], _BESIDE_NAME + deepest + _READABLE)
         over = sum(wide[i] for i in shown) - room
         wide[0] = min(wide[0], max(_SHORTEST_NAME, wide[0] - over))
         for i, width in enumerate(wide):
             self.setColumnHidden(i, i not in shown)
             if i in shown:
                 self.setColumnWidth(i, width)
+        return wide[0] >= readable and _STATUS in shown
 
     def clear_choice(self) -> None:
         """Let no run be selected."""
