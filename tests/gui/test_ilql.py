@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
 from workbench.gui.app import Workbench
+from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.ilql.declaration import ILQL
 from workbench.ppo.declaration import PPO
 from workbench.records import ScoredData
@@ -38,7 +39,7 @@ def test_what_it_learns_from_is_chosen_and_remembered(
     line = dock.data_line
     dock.choose_algorithm(ILQL)
     assert line.isVisibleTo(dock)
-    assert line.text.text() == "No finished run of these models yet"
+    assert line.text.text() == "No completions of finished runs of these models yet"
     assert "a file of completions with scores" in line.button.toolTip()
     line.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "score": ""}))
     qtbot.waitUntil(lambda: not line.reading)
@@ -91,13 +92,21 @@ def test_what_was_chosen_for_another_algorithm_is_said_to_be_kept(
     assert toast.text == "Something else."
 
 
+def offered(line: DataLine) -> list[str]:
+    """Return what the menu of a line has."""
+    line.button.click()
+    found = [action.text() for action in line._menu.actions() if action.text()]
+    line._menu.close()
+    return found
+
+
 def test_a_run_on_what_another_wrote(qapp: QApplication, home: Path) -> None:
     async def scenario(workbench: Workbench) -> None:
         window, store = workbench.window, workbench.store
         dock, line = window.hyperparameters, window.hyperparameters.data_line
         await until(lambda: window.state is State.READY)
         dock.choose_algorithm(ILQL)
-        assert line.text.text() == "No finished run of these models yet"
+        assert line.text.text() == "No completions of finished runs of these models yet"
         window.actions_["start"].trigger()
         await until(lambda: "there are none" in window.toast.text)
         dock.choose_algorithm(PPO)
@@ -118,6 +127,15 @@ def test_a_run_on_what_another_wrote(qapp: QApplication, home: Path) -> None:
         run = store.run(2)
         assert run is not None
         assert (run.algorithm, run.data["what"], run.cycles) == ("ilql", "Completions of Run 1", 2)
+        await until(lambda: dock.data_line.button.isEnabled())
+        # What learned from data wrote nothing to learn from.
+        assert offered(line) == ["All finished runs of these models (1 run)",
+                                 "Completions of a file…", "Completions of Run 1"]
+        assert len(line.taken()) == 1
+        dock.choose_algorithm(DPO)
+        assert offered(line) == ["Bundled pairs", "Pairs of a file…",
+                                 "Pairs of a run: there is none that makes any yet"]
+        dock.choose_algorithm(ILQL)
         for name in window.docks:
             window.reveal(name)
         window.reveal("tokens")

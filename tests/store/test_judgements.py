@@ -109,6 +109,18 @@ def test_a_repeat_tells_of_the_person_and_gives_nothing(store: Store) -> None:
     assert store.judgements.set("Mine").marks == 2
 
 
+def test_a_set_counts_what_gives_something_to_learn_from(store: Store) -> None:
+    new_set(store, *map(pair, range(5)))
+    for number, (choice, strength) in enumerate(
+        (("first", 0), ("tie", 0), ("tie", SLIGHTLY), ("both_bad", 0), ("skip", 0)), 1
+    ):
+        mark(store, number, choice, strength=strength)
+    found = store.judgements.set("Mine")
+    assert (found.marks, found.preferences, found.verdicts) == (4, 1, 3)
+    assert len(store.judgements.judged(found.id).pairs) == found.preferences
+    assert len(list(thumbs_of_marks(store.judgements.marked(found.id), preferences=True))) == 6
+
+
 def test_what_marks_give(store: Store) -> None:
     """A preference makes a pair; a tie and both bad none; disagreement is kept and counted."""
     set_id = new_set(store, *map(pair, range(4)))

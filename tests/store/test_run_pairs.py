@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.records import Pair
-from workbench.store.records import CompletionRecord, Message, Prompt
-from workbench.store.run_pairs import pairs_of_run, pairs_of_scored
+from workbench.store.records import CompletionRecord, Message, Past, Prompt
+from workbench.store.run_pairs import may_make_pairs, pairs_of_run, pairs_of_scored
 from workbench.store.store import Store
 
 TEA, FRUIT = Prompt("The tea was"), Prompt(
@@ -53,6 +53,40 @@ def test_the_least_difference_is_half_a_deviation() -> None:
     assert len(pairs_of_scored([TEA, FRUIT], rows).pairs) == 2
     rows[-1] = replace(rows[-1], score=0.5)
     assert len(pairs_of_scored([TEA, FRUIT], rows).pairs) == 1
+
+
+def test_runs_that_give_nothing_to_learn_from_are_left_out(home: Path) -> None:
+    store = Store(home)
+
+    def run(*cycles: list[CompletionRecord], draft: list[CompletionRecord] | None = None) -> int:
+        number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                                  prompts=[TEA, FRUIT]).result()
+        store.record_comparison(number, 0, [wrote(" icy.", -9.0)]).result()
+        for cycle, rollout in enumerate(cycles, 1):
+            placed = [replace(each, position=i) for i, each in enumerate(rollout)]
+            store.record_cycle(number, cycle, metrics={}, rollout=placed,
+                               comparison=[wrote(" well.", 8.0)]).result()
+        store.record_draft(number, len(cycles) + 1, draft or [], []).result()
+        return number
+
+    hot, odd, unscored = wrote(" hot.", 1.0), wrote(" odd.", 0.0), wrote(" bare.", math.nan)
+    run([])  # as what learns from data, which writes to be compared alone
+    run([unscored], [unscored])
+    run(draft=[hot])
+    first = run([hot], [unscored])  # its last cycle alone would say that there are none
+    alike = run([hot, replace(odd, score=1.0)], [hot])
+    apart = run([hot, wrote(" no.", 0.0, prompt=1)])  # of two prompts
+    # Of one prompt, but 0.1 apart where half the deviation of all scores is 2.5.
+    close = run([hot, wrote(" so.", 1.1), wrote("a", 11.0, prompt=1), wrote("b", 11.0, prompt=1)])
+    both = run([hot], [odd])
+    fork = run([hot], [odd], [])  # which learned from data since
+    runs = [replace(found, past=(Past(2, "ppo", {}),)) if found.id == fork else found
+            for found in store.runs()]
+    assert [found.id for found in runs if store.scored_rollout(found)] == [
+        fork, both, close, apart, alike, first]
+    assert [found.id for found in runs if may_make_pairs(store, found)] == [fork, both]
+    assert [found.id for found in runs if pairs_of_run(store, found.id).pairs] == [fork, both]
+    store.close()
 
 
 def test_a_run_gives_pairs_across_its_cycles(home: Path) -> None:

@@ -173,6 +173,10 @@ class JudgedSet:
     marks: int = 0
     """Those that stand and say something."""
     thumbs: int = 0
+    preferences: int = 0
+    """Marks that prefer one of two, which make pairs."""
+    verdicts: int = 0
+    """Marks that say of both whether they are good (:func:`thumbs_of_marks`)."""
 
 
 @dataclass(frozen=True, slots=True)

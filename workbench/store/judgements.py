@@ -44,7 +44,13 @@ _SEEDS = 2**31
 _SETS = ("select s.*, (select count(*) from judged_pairs where set_id = s.id) as pairs, "
          "(select count(*) from judged_pairs p join marks m on m.pair_id = p.id "
          f"where p.set_id = s.id and m.{STANDS} and m.choice != 'skip') as marks, "
-         "(select count(*) from thumbs where set_id = s.id) as thumbs from judged_sets s")
+         "(select count(*) from thumbs where set_id = s.id) as thumbs, "
+         "(select count(*) from judged_pairs p join marks m on m.pair_id = p.id "
+         f"where p.set_id = s.id and m.{STANDS} and m.choice in ('first', 'second')) "
+         "as preferences, "
+         "(select count(*) from judged_pairs p join marks m on m.pair_id = p.id "
+         f"where p.set_id = s.id and m.{STANDS} and (m.choice in ('first', 'second', 'both_bad') "
+         "or (m.choice = 'tie' and m.strength))) as verdicts from judged_sets s")
 
 
 class Judgements:
@@ -319,7 +325,7 @@ def _swapped(mark: Mark) -> Mark:
 
 def _set(row: dict[str, Any]) -> JudgedSet:
     return JudgedSet(row["id"], row["name"], row["created_at"], row["seed"], row["guidelines"],
-                     row["pairs"], row["marks"], row["thumbs"])
+                     row["pairs"], row["marks"], row["thumbs"], row["preferences"], row["verdicts"])
 
 
 def _count(db: Database, table: str, set_id: int) -> int:

@@ -164,6 +164,28 @@ class Queries:
                 "(select cycles from runs where id = c.run_id) order by c.cycle, c.position",
                 [run_id])]
 
+    def scored_rollout(self, run: RunRecord) -> bool:
+        """Return whether a run wrote scored completions to learn from. What learns from data writes
+        none; what of a fork's past was learned by one algorithm is alike, so that its last cycle
+        tells, unless nothing of that was scored."""
+        last = json.dumps([run.cycles, *(past.until for past in run.past)])
+        # A cross join keeps its order: each is looked up, rather than the whole run read.
+        scored = [known for known, in self._db.execute(
+            "select c.score is not null from json_each(?) wanted cross join completions c "
+            "where c.run_id = ? and c.cycle = wanted.value and c.kind = 'rollout'",
+            [last, run.id])]
+        return any(scored) or (bool(scored) and any(self._db.execute(
+            "select 1 from completions where run_id = ? and kind = 'rollout' and cycle <= ? "
+            "and score is not null limit 1", [run.id, run.cycles])))
+
+    def last_rollout(self, run: RunRecord, most: int) -> list[CompletionRecord]:
+        """Return the last completions that a run wrote to learn from, ``most`` of them at most."""
+        return [
+            completion_record(row) for row in self._db.query(
+                f"{_COMPLETION} where c.run_id = ? and c.kind = 'rollout' and c.cycle <= ? "
+                "order by c.cycle desc, c.kind desc, c.position desc limit ?",
+                [run.id, run.cycles, most])]
+
     def compared_completion(
         self, run_id: int, cycle: int, position: int
     ) -> CompletionRecord | None:

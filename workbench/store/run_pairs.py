@@ -14,7 +14,10 @@ from workbench.store.records import CompletionRecord, Prompt
 
 if TYPE_CHECKING:  # a window wants its first paint before the database
     from workbench.store.queries import Queries
+    from workbench.store.records import RunRecord
 
+_READ = 200
+"""So many completions of a run are read to tell whether it makes pairs."""
 _CLOSE, _UNSCORED = "whose scores are too close", "without a score"
 
 
@@ -24,6 +27,15 @@ def pairs_of_run(store: Queries, run_id: int, *, least: float | None = None) -> 
     by no other run either."""
     return pairs_of_scored(
         store.run_prompts(run_id), store.every_rollout(run_id), least=least)
+
+
+def may_make_pairs(store: Queries, run: RunRecord) -> bool:
+    """Return whether a run makes pairs, without reading all of a long one: it may where too little
+    of it is read to tell."""
+    if not store.scored_rollout(run):
+        return False
+    found = store.last_rollout(run, _READ)
+    return len(found) == _READ or bool(pairs_of_scored(store.run_prompts(run.id), found).pairs)
 
 
 def pairs_of_scored(

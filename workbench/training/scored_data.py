@@ -3,7 +3,7 @@ are of the same models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ def scored_from_runs(
         if other := _says_otherwise(run, models):
             raise DataError(f"{run.name} cannot be learned from together with these models: {other}"
                             "; choose another run, or load its models.")
+    runs = [run for run in runs if store.scored_rollout(run)] or runs
     named = ", ".join(run.name for run in runs[:_NAMED]) if len(runs) <= _NAMED else (
         f"{runs[0].name} and {len(runs) - 1:,} other runs")
     found = scored_of_runs(store, [run.id for run in runs])
@@ -93,9 +94,20 @@ def scored_of_judgements(store: Store, name: str) -> ScoredData:
 
 
 def runs_of(store: Queries, models: LoadModels) -> list[RunRecord]:
-    """Return the finished runs of the same models, the latest first."""
-    return [run for run in store.runs()
-            if run.status == "finished" and run.cycles and not _says_otherwise(run, models)]
+    """Return the finished runs of the same models that have scored completions, the latest
+    first."""
+    return [run for run in runs_to_choose(store, models) if run.status == "finished"]
+
+
+def runs_to_choose(store: Queries, models: LoadModels | None) -> Iterator[RunRecord]:
+    """Give the runs of the same models that have scored completions, the latest first.
+
+    Args:
+        models: what is to learn from them; None: not known, so of any.
+    """
+    return (run for run in store.runs()
+            if run.cycles and not (models and _says_otherwise(run, models))
+            and store.scored_rollout(run))
 
 
 def models_of(run: RunRecord) -> LoadModels | None:
@@ -128,7 +140,7 @@ def data_for(
     if not runs:
         raise DataError(
             f"{algorithm.title} learns from what finished runs of the same models wrote, and there "
-            "are none: train with another algorithm first, or choose runs, or a file with scores.")
+            "are none: train with PPO first, or choose a file of completions with scores.")
     return scored_from_runs(store, [run.id for run in runs], models)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from workbench.gui.widgets.dialog import choose_file
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.records import PairData, RunData, ScoredData
 from workbench.store.records import RunRecord
+from workbench.store.run_pairs import may_make_pairs
 from workbench.training.commands import LoadModels
 from workbench.training.pair_data import (
     DataError,
@@ -28,6 +30,7 @@ from workbench.training.pair_data import (
 )
 from workbench.training.scored_data import (
     runs_of,
+    runs_to_choose,
     scored_from_runs,
     scored_of_file,
     scored_of_judgements,
@@ -234,16 +237,20 @@ class DataLine(ButtonLine):
         menu, kind = self._menu, _KINDS[self._wanted]
         menu.clear()
         menu.setToolTipsVisible(True)
-        menu.addAction(kind.default).triggered.connect(self.take_default)
+        several, chosen = self._wanted == ScoredData.kind, self._runs(self._wanted)
+        default = menu.addAction(kind.default)
+        default.triggered.connect(self.take_default)
+        if several:
+            finished = self._finished()
+            default.setEnabled(bool(finished))
+            default.setText(f"{kind.default} ({counted(len(finished), 'run')})")
         menu.addAction(f"{kind.noun} of a file…").triggered.connect(self._ask_file)
         for name, tip in self._judged():
             action = menu.addAction(name.replace("&", "&&"))
             action.setToolTip(plain_tip(tip))
             action.triggered.connect(lambda _=False, name=name: self.take_judgements(name))
         menu.addSeparator()
-        runs = [run for run in (self._store.runs() if self._store else ())
-                if run.cycles][:_RUNS]
-        several, chosen = self._wanted == ScoredData.kind, self._runs(self._wanted)
+        runs = self._offered()
         for run in runs:
             action = menu.addAction(f"{kind.noun} of {run.name}".replace("&", "&&"))
             if several:
@@ -256,15 +263,29 @@ class DataLine(ButtonLine):
                 action.triggered.connect(lambda _=False, number=run.id: self.take_run(number))
         if not runs:
             menu.addAction(
-                f"{kind.noun} of a run: there is none with a cycle yet").setEnabled(False)
+                f"{kind.noun} of a run: there is none that makes any yet" if not several else
+                f"{kind.noun} of a run: none of these models has written any yet"
+            ).setEnabled(False)
         menu.popup(self.button.mapToGlobal(self.button.rect().bottomLeft()))
+
+    def _offered(self) -> list[RunRecord]:
+        """Return the last runs that give something to learn from."""
+        store = self._store
+        if store is None:
+            return []
+        if self._wanted == ScoredData.kind:
+            found = runs_to_choose(store, self._models())
+        else:
+            found = (run for run in store.runs() if run.cycles and may_make_pairs(store, run))
+        return list(islice(found, _RUNS))
 
     def _judged(self) -> list[tuple[str, str]]:
         """Return the sets in which something was said, each with what that is."""
         sets = self._store.judgements.sets() if self._store else []
         return [(each.name, f"What was said in Judge: {counted(each.marks, 'mark')} and "
                             f"{counted(each.thumbs, 'thumb')}") for each in sets
-                if each.marks or (each.thumbs and self._wanted == ScoredData.kind)]
+                if (each.preferences if self._wanted == PairData.kind
+                    else each.verdicts or each.thumbs)]
 
     def _ask_file(self) -> None:
         noun = _KINDS[self._wanted].noun
@@ -304,9 +325,9 @@ class DataLine(ButtonLine):
             return _in_words(kind, data.what, len(data.items), data.summary)
         runs = self._finished()
         if not runs:
-            return ("No finished run of these models yet",
+            return ("No completions of finished runs of these models yet",
                     "Learns from what finished runs of the same models wrote, and there are none: "
-                    "train with another algorithm first, or choose runs, or a file with scores.")
+                    "train with PPO first, or choose a file of completions with scores.")
         named = ", ".join(run.name for run in runs[:_RUNS])
         return (f"{_KINDS[kind].default} ({counted(len(runs), 'run')})",
                 f"Learns from what the finished runs of these models wrote: {named}"
