@@ -569,9 +569,15 @@ def test_compare_trains_each_way_and_goes_on_where_it_stood(forked, models, tmp_
              "--set", "completions_per_prompt=2"]
     wrong = forked("compare", *home, "--ways", "PPO,PP0", *models)
     assert (wrong.returncode, "no way to learn called 'PP0'" in wrong.stderr) == (2, True)
+    lacking = forked("compare", *home, "--ways", "DPO,ILQL", *models)
+    assert lacking.returncode == 2
+    assert "ILQL learns from what finished runs" in lacking.stderr
+    with closing(Store(tmp_path / "home")) as store:
+        assert (store.runs(), store.sweeps()) == ([], [])
     done = forked("compare", *home, "--ways", "PPO,REINFORCE++", "--seeds", "0,1", *small, *models,
                   COLUMNS="200")
     assert done.returncode == 0, done.stderr
+    assert "PPO, REINFORCE++: 2 cycles of 4 completions: 8 written." in done.stdout
     table = [line.split() for line in done.stdout.splitlines()]
     assert [row[:2] for row in table if row[:1] in (["PPO"], ["REINFORCE++"])] == [
         ["PPO", "2"], ["REINFORCE++", "2"]]

@@ -150,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--seeds", metavar="N,N,...", default="0",
                          help="a run of each way for each (default: 0)")
     compare.add_argument("--samples", metavar="N", type=int,
-                         help="completions that each run writes (default: those of the settings)")
+                         help="completions that each run writes (default: those of the settings); "
+                              "one that learns from data has as many cycles as --cycles says")
     compare.add_argument("--seconds", metavar="S", type=float,
                          help="how long the cycles of each run may take, in place of --samples")
     compare.add_argument("--continue", metavar="N", type=int, dest="go_on",

@@ -19,6 +19,7 @@ from workbench.launch import launch
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
 from workbench.options import UsageError, load_command, prompts_of, settings_of
+from workbench.records import PairData, ScoredData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_readers import PromptFileError
@@ -32,7 +33,7 @@ from workbench.training.comparing import (
     Plan,
     Progress,
     begun_with,
-    data_of,
+    data_for_next,
     default_like,
     find_ways,
     make_plan,
@@ -42,7 +43,10 @@ from workbench.training.comparing import (
     ways,
 )
 from workbench.training.reward_parts import PartError
+from workbench.training.scored_data import runs_of
 
+_WHAT_THERE_IS = {PairData.kind: "the bundled pairs",
+                  ScoredData.kind: "what finished runs of these models wrote"}
 _DISTINCT = "objective/distinct"
 
 
@@ -61,9 +65,10 @@ def compare(options: argparse.Namespace) -> int:
             if options.go_on is not None:
                 return _go_on(engine, options.go_on)
             prompts, load = prompts_of(options.prompts), load_command(options)
+            plan.check_data(lambda kind: bool(runs_of(engine.store, load)))
             number = engine.store.create_sweep(plan.name, plan.as_json()).result()
-            _say(options, f"Comparison {number}: {len(plan.runs)} runs of "
-                          f"{short_number(plan.budget)} {plan.unit} each.")
+            runs, *amounts = plan.summary(_WHAT_THERE_IS.__getitem__)
+            _say(options, "\n".join([f"Comparison {number}: {runs}", *amounts]))
             return _train(engine, number, load, prompts, {})
     except (CompareError, HyperparameterError, PartError, PromptFileError, StoreError,
             UsageError) as error:
@@ -127,8 +132,8 @@ def _train(
             status = engine.run(
                 do.ResumeRun(at.run.id, changes={} if there else together), enough=enough)
         else:
-            start = at.planned.start(number, place, prompts, {
-                **data, **data_of(engine.store, number)})
+            start = at.planned.start(
+                number, place, prompts, data_for_next(engine.store, number, data))
             start = replace(
                 start, hyperparameters=start.hyperparameters.with_changes(together))
             status = (engine.run(start, enough=enough) if loaded

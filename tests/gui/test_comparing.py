@@ -84,6 +84,17 @@ def test_each_algorithm_has_what_stood_in_the_form_for_it(opened: Opened, store:
         "what runs of these models that have finished by then wrote (now 0 runs)."]
 
 
+def test_what_would_find_nothing_to_learn_from_is_said_before_the_first_run(
+    asked: ComparingDialog,
+) -> None:
+    for box in asked.boxes:
+        box.setChecked(box.text() in ("DPO", "ILQL"))
+    assert "ILQL learns from what finished runs of the same models wrote" in asked.said.text()
+    assert not asked.start.isEnabled()
+    next(box for box in asked.boxes if box.text() == "GRPO").setChecked(True)
+    assert asked.start.isEnabled()
+
+
 def test_no_way_is_no_comparison(asked: ComparingDialog) -> None:
     for box in asked.boxes:
         box.setChecked(False)

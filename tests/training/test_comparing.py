@@ -9,6 +9,7 @@ from workbench.training.comparing import (
     CompareError,
     Plan,
     begun_with,
+    data_for_next,
     data_of,
     find_ways,
     make_plan,
@@ -51,6 +52,34 @@ def test_a_way_that_writes_nothing_has_its_own_steps_and_as_many_cycles() -> Non
     own = type(dpo)()
     assert (dpo.batch_size, dpo.learning_rate) == (own.batch_size, own.learning_rate)
     assert (dpo.num_cycles, dpo.response_length, dpo.seed) == (7, 9, 2)
+
+
+def test_a_way_without_data_is_refused_unless_one_that_writes_comes_before_it() -> None:
+    def plan(*names: str) -> Plan:
+        return make_plan(find_ways(names), [0, 1], parse({}), 640, "samples")
+
+    def nothing(kind: str) -> bool:
+        return False
+
+    for early in (("ILQL", "PPO"), ("DPO", "ILQL")):
+        with pytest.raises(CompareError, match="ILQL learns from what finished runs of the same"):
+            plan(*early).check_data(nothing)
+    with pytest.raises(CompareError, match=r"KTO and ILQL learn from .*before them"):
+        plan("KTO", "DPO", "ILQL").check_data(nothing)
+    plan("DPO", "PPO", "ILQL").check_data(nothing)
+    plan("DPO").check_data(nothing)
+    plan("KTO", "ILQL").check_data(lambda kind: True)
+
+
+def test_a_plan_says_what_each_way_has() -> None:
+    like = parse({"num_cycles": 7, "batch_size": 24})
+    plan = make_plan(find_ways(["PPO", "DPO"]), [0], like, 100, "samples")
+    dpo = plan.runs[1].settings
+    drawn = 7 * dpo.batch_size * dpo.steps_per_cycle
+    assert plan.summary(lambda kind: f"some {kind}") == [
+        "2 runs:", "PPO: 5 cycles of 24 completions: 120 written.",
+        f"DPO: 7 cycles of {dpo.batch_size} pairs, {dpo.steps_per_cycle} times: {drawn:,} drawn "
+        "from some pairs."]
 
 
 def test_settings_of_another_algorithm_are_those_set_for_it() -> None:
@@ -136,3 +165,21 @@ def test_what_the_first_has_found_to_learn_from_all_of_a_comparison_have(store: 
             hyperparameters=plan.runs[place].hyperparameters, sweep=(number, place),
             data=data).result()
     assert data_of(store, number) == {"completions": found[0]}
+
+
+def test_what_a_run_wrote_in_its_seconds_is_learned_from(store: Store) -> None:
+    plan = make_plan(find_ways(["PPO", "ILQL"]), [0], parse({}), 5.0, "seconds")
+    number = store.create_sweep(plan.name, plan.as_json()).result()
+    models = {"reward": [], "use_chat_template": False}
+    earlier, ppo = (store.create_run(
+        name="PPO", policy="p", reward="r", models=models, prompts=(), hyperparameters={},
+        sweep=sweep).result() for sweep in (None, (number, 0)))
+    for run_id, status in ((earlier, "finished"), (ppo, "stopped")):
+        store.record_cycle(
+            run_id, 1, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
+        store.set_status(run_id, status).result()
+    assert data_for_next(store, number, {}) == {}  # it has not had its seconds
+    store.record_cycle(ppo, 2, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
+    assert data_for_next(store, number, {}) == {"completions": (ppo, earlier)}
+    mine = ScoredData("Mine", (ScoredText(TextPrompt("p"), " good", 1.0),))
+    assert data_for_next(store, number, {"completions": mine}) == {"completions": mine}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QWidget
 
-from workbench.formatting import counted
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.layouts import hbox
@@ -34,17 +33,19 @@ class ComparingDialog(Dialog):
     ``unfinished`` are the names of comparisons that can go on, by number, and ``go_on`` is called
     with the number of one. The runs have what they have in common from ``like``, the settings in
     the form, and what is each algorithm's own from ``own``, those that stood there last. ``data``
-    tells in words what is learned from by those that need some, by its kind.
+    tells in words what is learned from by those that need some, by its kind, and ``there`` whether
+    there is any already.
     """
 
     def __init__(
         self, ways: Sequence[Way], like: Settings, unfinished: Mapping[int, str],
         begin: Callable[[Plan], None], go_on: Callable[[int], None], parent: QWidget, *,
         own: OwnSettings | None = None, data: Callable[[str], str] = str,
+        there: Callable[[str], bool] = bool,
     ) -> None:
         super().__init__(parent, "compare_algorithms", "Compare algorithms")
         self._ways, self._like, self._begin, self._go_on = ways, like, begin, go_on
-        self._own, self._data = own, data
+        self._own, self._data, self._there = own, data, there
         self._plan: Plan | None = None
         self._add_unfinished(unfinished)
         self.body.addWidget(label(
@@ -112,6 +113,7 @@ class ComparingDialog(Dialog):
         """Say what would be trained, or what is wrong."""
         try:
             self._plan, wrong = self._make(), ""
+            self._plan.check_data(self._there)
         except (CompareError, HyperparameterError) as error:
             self._plan, wrong = None, str(error)
         self.said.setProperty("role", "error" if wrong else "muted")
@@ -133,15 +135,8 @@ class ComparingDialog(Dialog):
 
     def _summary(self) -> str:
         assert self._plan is not None
-        runs, unit = self._plan.runs, self._plan.unit
-        amounts: dict[str, list[str]] = {}
-        for run in {run.way: run for run in runs}.values():
-            source = f" from {self._data(run.learns_from)}" if run.learns_from else ""
-            amounts.setdefault(run.amount(unit) + source, []).append(run.way)
-        until = f" until {counted(int(self._plan.budget), 'second')} are over" if (
-            unit == "seconds") else ""
-        return "\n".join([f"{counted(len(runs), 'run')}{until}:", *(
-            f"{', '.join(names)}: {amount}." for amount, names in amounts.items()),
+        return "\n".join([
+            *self._plan.summary(self._data),
             "All else is as in Hyperparameters. Stopped, it goes on from here where it stood."])
 
     def _accept(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +12,10 @@ from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of, algorithm_of_run
 from workbench.formatting import counted
 from workbench.learning.metrics import SECONDS
-from workbench.records import RunData
+from workbench.records import RunData, ScoredData
 from workbench.settings import Settings, Value
 from workbench.training import commands as do
+from workbench.training.scored_data import models_of, runs_of
 
 if TYPE_CHECKING:
     from workbench.store.records import RunRecord
@@ -129,6 +130,38 @@ class Plan:
     runs: tuple[Planned, ...]
     budget: float
     unit: Unit
+
+    def summary(self, told: Callable[[str], str]) -> list[str]:
+        """Return in sentences what is trained, with how much and from what; ``told`` says what
+        data of a kind is."""
+        amounts: dict[str, list[str]] = {}
+        for run in {run.way: run for run in self.runs}.values():
+            source = f" from {told(run.learns_from)}" if run.learns_from else ""
+            amounts.setdefault(run.amount(self.unit) + source, []).append(run.way)
+        until = f" until {counted(int(self.budget), 'second')} are over" if (
+            self.unit == "seconds") else ""
+        return [f"{counted(len(self.runs), 'run')}{until}:", *(
+            f"{', '.join(names)}: {amount}." for amount, names in amounts.items())]
+
+    def check_data(self, there: Callable[[str], bool]) -> None:
+        """Check that each run will find something to learn from: data that is ``there``, by its
+        kind, or what the runs before it wrote.
+
+        Raises:
+            CompareError: one will not.
+        """
+        lacking: dict[str, None] = {}
+        for run in self.runs:
+            if not run.learns_from:
+                break
+            if run.learns_from == ScoredData.kind and not there(ScoredData.kind):
+                lacking[run.way] = None
+        if lacking:
+            names = list(lacking)
+            raise CompareError(
+                f"{_and(names)} {'learns' if len(names) == 1 else 'learn'} from what finished runs "
+                "of the same models wrote, and there are none: compare a way that writes, such as "
+                f"PPO, before {'it' if len(names) == 1 else 'them'}, or train such a run first.")
 
     @property
     def processes(self) -> int:
@@ -247,6 +280,21 @@ def data_of(store: Store, sweep: int) -> dict[str, RunData]:
             if (found := store.run_data(run.id))}
 
 
+def data_for_next(store: Store, sweep: int, chosen: DataByKind) -> DataByKind:
+    """Return what the next run of a comparison learns from, where something was ``chosen`` or
+    found before. A run that has had its seconds was stopped, and counts as a finished one here.
+
+    Raises:
+        CompareError: there is no such comparison.
+    """
+    had = [at.run for at in progress(store, sweep)
+           if at.done and at.run and at.run.status != "finished" and not at.planned.learns_from]
+    models = models_of(had[0]) if had else None
+    wrote = {ScoredData.kind: (*(run.id for run in had), *(
+        run.id for run in runs_of(store, models)))} if models else {}
+    return {**wrote, **chosen, **data_of(store, sweep)}
+
+
 def used(store: Store, run_id: int) -> float:
     """Return how many seconds the cycles of a run have taken."""
     series = store.metrics(run_id, [SECONDS]).get(SECONDS)
@@ -277,3 +325,7 @@ def results(
 def default_like() -> Settings:
     """Return what the ways have in common where nothing was chosen."""
     return algorithms.default_algorithm().settings()
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

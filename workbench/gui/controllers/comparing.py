@@ -15,7 +15,7 @@ from workbench.training.comparing import (
     Plan,
     Progress,
     begun_with,
-    data_of,
+    data_for_next,
     progress,
     used,
     ways,
@@ -62,7 +62,8 @@ class Comparing(QObject):
         settings = window.hyperparameters
         ComparingDialog(ways(), start.hyperparameters, self._unfinished(),
                         lambda plan: self._begin(plan, start), self.go_on, window,
-                        own=settings.own_settings(), data=settings.data_line.told_ahead).open()
+                        own=settings.own_settings(), data=settings.data_line.told_ahead,
+                        there=settings.data_line.is_there).open()
 
     def _begin(self, plan: Plan, start: do.Start) -> None:
         self._sweep = self._store.create_sweep(plan.name, plan.as_json()).result()
@@ -142,8 +143,8 @@ class Comparing(QObject):
             self._resuming.go_on(at.run.name, do.ResumeRun(at.run.id))
             return
         self._window.show_starting(True)
-        self._send(at.planned.start(self._sweep, place, self._prompts, {
-            **self._data, **data_of(self._store, self._sweep)}))
+        self._send(at.planned.start(self._sweep, place, self._prompts, data_for_next(
+            self._store, self._sweep, self._data)))
 
     def _hold(self) -> None:
         assert self._sweep is not None

@@ -301,6 +301,10 @@ class DataLine(ButtonLine):
         return ("what runs of these models that have finished by then wrote "
                 f"(now {counted(len(runs), 'run')})")
 
+    def is_there(self, kind: str) -> bool:
+        """Return whether a run that begins now would find something to learn from."""
+        return kind == PairData.kind or kind in self._chosen or bool(self._finished())
+
     def _finished(self) -> list[RunRecord]:
         """The runs that are learned from without a choice."""
         models = self._models()
