@@ -53,6 +53,8 @@ class Metric:
     """It is never below 0, though its estimate may be."""
     of: str = ""
     """The metric that says of how many it is the share."""
+    of_noun: str = ""
+    """What these are, in the singular, where they are not what the algorithm draws."""
     exact: bool = False
     """It is set rather than summed up, so that also a tiny one is more than rounding."""
 

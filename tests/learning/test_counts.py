@@ -12,9 +12,13 @@ from workbench.algorithms import ALGORITHMS
 from workbench.dpo import parts as dpo_parts
 from workbench.dpo.guide import GUIDE
 from workbench.dpo.metrics import ACCURACY
+from workbench.formatting import percent
+from workbench.kto import guide as kto_guide
 from workbench.kto import parts as kto_parts
-from workbench.learning.counts import say_drawn, say_share
-from workbench.learning.metrics import DATA, DRAWN, HELD
+from workbench.kto import rules as kto_rules
+from workbench.kto.metrics import PAIRS, TOLD_APART
+from workbench.learning.counts import say_drawn
+from workbench.learning.metrics import DATA, DRAWN, EVAL, HELD
 from workbench.models.control import Unattended
 from workbench.reward_training import parts as reward_parts
 
@@ -50,9 +54,19 @@ def test_a_cycle_of_kto_counts_too() -> None:
     metrics = kto.run_cycle(1, hp, [0], Unattended()).metrics
     assert metrics[DRAWN] == 8
     assert metrics[DATA] + metrics[HELD] == 12
-    assert kto_parts.EVALUATE.say(metrics) == (
-        f"told apart {say_share(metrics, 'eval/rewards/told_apart')}")
-    assert kto_parts.EVALUATE.say(metrics).endswith(f" of {metrics[HELD]:.0f}")
+    # Told apart are pairs of a good and a bad one, of which there are more than completions.
+    good = metrics["eval/marks/good"] * metrics[HELD]
+    pairs = round(good * (metrics[HELD] - good))
+    assert pairs != metrics[HELD]
+    told = f"{percent(metrics['eval/rewards/told_apart'])} of {pairs} good-bad pairs"
+    assert kto_parts.EVALUATE.say(metrics) == f"told apart {told}"
+    assert [card.say(metrics, {}) for card in kto_guide.GUIDE.cards if card.part == "evaluate"] == [
+        f"{told} told apart, of those learned from {percent(metrics['rewards/told_apart'])} of "
+        f"{metrics['marks/pairs']:.0f} good-bad pairs"]
+    history = {name: [value] * 3 for name, value in metrics.items()}
+    by_heart = next(rule for rule in kto_rules.RULES if rule.name == "kto_by_heart")
+    assert by_heart.read(history, hp).value.endswith(f"held out {told}")
+    assert {f"{EVAL}{PAIRS}", f"{EVAL}{TOLD_APART}"} <= set(kto_rules.WATCHED)
     assert reward_parts.DRAW.say(metrics).startswith(f"{metrics[DATA]:.0f} pairs, 8 dr")
 
 

@@ -18,9 +18,8 @@ from workbench.kto.metrics import (
     TOLD_APART,
 )
 from workbench.kto.metrics import KL as Z
-from workbench.kto.parts import say_drawn
+from workbench.kto.parts import say_drawn, say_told_apart
 from workbench.learning import guide
-from workbench.learning.counts import say_share
 from workbench.learning.metrics import EVAL
 
 Numbers = Mapping[str, float]
@@ -50,11 +49,8 @@ def _say_likely(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 
 
 def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    if _HELD not in metrics:
-        return ""
-    own = (f", of those learned from {say_share(metrics, TOLD_APART)}" if TOLD_APART in metrics
-           else "")
-    return f"{say_share(metrics, _HELD)} told apart{own}"
+    held, own = say_told_apart(metrics, EVAL), say_told_apart(metrics)
+    return f"{held} told apart{own and f', of those learned from {own}'}" if held else ""
 
 
 _cost = guide.say_kl_at("beta", "β")

@@ -18,6 +18,7 @@ from workbench.kto.metrics import (
     MARGIN,
     OF_BAD,
     OF_GOOD,
+    PAIRS,
     REWARD_BAD,
     REWARD_GOOD,
     SHARE,
@@ -74,7 +75,8 @@ class MarkLoss(SumLoss):
             losses = self.losses(self.sums, torch.arange(len(good), device=good.device))
         found: dict[str, Any] = {
             LOSS: losses.mean(), OF_GOOD: (losses * good).mean(), OF_BAD: (losses * ~good).mean(),
-            KL: self.z.mean(), SHARE: good.float().mean()}
+            KL: self.z.mean(), SHARE: good.float().mean(),
+            PAIRS: good.sum() * (~good).sum()}
         for mark, of, logps in ((good, REWARD_GOOD, GOOD), (~good, REWARD_BAD, BAD)):
             if bool(mark.any()):
                 found |= {of: rewards[mark].mean(), logps: self.sums[mark].mean()}

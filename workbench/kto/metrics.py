@@ -14,6 +14,7 @@ REWARD_GOOD, REWARD_BAD, MARGIN = "rewards/good", "rewards/bad", "rewards/good_l
 TOLD_APART = "rewards/told_apart"
 GOOD, BAD = "logps/good", "logps/bad"
 SHARE, PASSES = "marks/good", "marks/passes"
+PAIRS, PAIR = "marks/pairs", "good-bad pair"
 START_TOLD_APART = "marks/start_told_apart"
 
 _NO_GOOD, _NO_BAD = (f"None of the completions drawn is {kind}." for kind in ("good", "bad"))
@@ -52,7 +53,7 @@ _OF_MARKS = (
            "How often a good completion has become likelier than a bad one has, of all that were "
            "drawn (the area under the ROC curve). 50% is chance; a tie counts half, and so does "
            "what float32 can round away: 50% before the first step.",
-           absent=_ONE_KIND, of=DRAWN),
+           absent=_ONE_KIND, of=PAIRS, of_noun=PAIR),
     Metric(GOOD, "log π of the good", "nats / completion", "mean of Σₜ log π(token)",
            "How likely the policy finds the good completions. It should rise, or fall little.",
            absent=_NO_GOOD),
@@ -61,13 +62,16 @@ _OF_MARKS = (
     Metric(SHARE, "Good ones", "share", "{good completions}÷{completions}",
            "How many of the completions are good. Where one kind is scarce, its weight brings it "
            "back.", exact=True),
+    Metric(PAIRS, "Good-bad pairs", "", "{good completions}·{bad completions}",
+           "How many pairs of a good and a bad completion there are: what Told apart is a share "
+           "of.", exact=True),
 )
 
 
 def _held_out(metric: Metric) -> Metric:
     return replace(
         metric, name=f"{EVAL}{metric.name}", label=f"{metric.label}, held out",
-        of=HELD if metric.of else "",
+        of=f"{EVAL}{metric.of}" if metric.of else "",
         help=f"{metric.help} Of completions that are never learned from, after the update.",
         absent=f"No completions are held out{', or all are of one kind' * bool(metric.absent)}.")
 

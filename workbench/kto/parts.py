@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from workbench.formatting import number
-from workbench.kto.metrics import LOSS, MARGIN, TOLD_APART
+from workbench.kto.metrics import LOSS, MARGIN, PAIR, PAIRS, TOLD_APART
 from workbench.learning import counts, parts
 from workbench.learning.metrics import EVAL
 
@@ -19,8 +19,14 @@ def _say_update(metrics: Mapping[str, float]) -> str:
 
 
 def _say_held_out(metrics: Mapping[str, float]) -> str:
-    name = f"{EVAL}{TOLD_APART}"
-    return f"told apart {counts.say_share(metrics, name)}" if name in metrics else ""
+    told = say_told_apart(metrics, EVAL)
+    return f"told apart {told}" if told else ""
+
+
+def say_told_apart(metrics: Mapping[str, float], prefix: str = "") -> str:
+    """Say how many of the good-bad pairs are told apart, of those with the names ``prefix``."""
+    name = f"{prefix}{TOLD_APART}"
+    return counts.say_share(metrics, name, f"{prefix}{PAIRS}", PAIR) if name in metrics else ""
 
 
 def say_drawn(metrics: Mapping[str, float]) -> str:

@@ -12,16 +12,18 @@ from workbench.kto.metrics import (
     LOSS,
     MARGIN,
     METRICS,
+    PAIR,
+    PAIRS,
     PASSES,
     REWARD_GOOD,
     SHARE,
     TOLD_APART,
 )
 from workbench.learning import counts, rules
-from workbench.learning.metrics import EVAL, HELD
+from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
-_HELD = f"{EVAL}{TOLD_APART}"
+_HELD, _HELD_PAIRS = f"{EVAL}{TOLD_APART}", f"{EVAL}{PAIRS}"
 _FAR_MARGIN, _FAR_NATS, _FALLEN = 5.0, 50.0, 0.2
 _SCARCE = 4.0
 """So many times as much as the other kind may one weigh."""
@@ -77,11 +79,12 @@ def _by_heart(history: health.History, hp: KTOSettings) -> health.Reading:
     own, held = health.recent(history, TOLD_APART), health.recent(history, _HELD)
     passes = health.last(history, PASSES)
     known = math.isfinite(held)
+    said = counts.say_held(history, held, _HELD_PAIRS, PAIR)
     gap = own - held if known else (0.3 if own > 0.99 else 0.0)
     share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
+    but = f" but of the held-out ones {said}" if known else ""
     return health.spoken(
-        f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own),
+        f"{percent(own)}, held out {said}" if known else percent(own),
         "above 95% after two passes, and 15 points above the held-out ones" if known else
         "above 99% after two passes, with nothing held out", share, "warning", (
             f"{percent(own)} of the good and bad completions are told apart after {passes:.1f} "
@@ -116,5 +119,4 @@ RULES = (
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
 WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES,
-           HELD,
-           "policy/grad_norm")
+           _HELD_PAIRS, "policy/grad_norm")

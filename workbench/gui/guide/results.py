@@ -11,6 +11,7 @@ from workbench.algorithms import algorithm_named, algorithm_of_run, find_metric,
 from workbench.formatting import format_value
 from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
+from workbench.learning.counts import of_many
 from workbench.learning.metrics import KL
 from workbench.records import ScoredData
 from workbench.settings import HyperparameterError, Value
@@ -119,7 +120,7 @@ def _made(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
     if algorithm.makes == "policy" or span is None:
         return ""
     counted = store.metrics(run.id, [metric.of]).get(metric.of) if metric.of else None
-    many = f" of {counted.values[-1]:,.0f}" if counted and counted.values else ""
+    many = of_many(counted.values[-1], metric.of_noun) if counted and counted.values else ""
     return f"{metric.label}: {' → '.join(metric.text(value) for value in span)}{many}"
 
 

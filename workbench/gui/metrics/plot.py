@@ -28,6 +28,7 @@ from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour, run_line
 from workbench.gui.widgets.theme import LIGHT, Theme
+from workbench.learning.counts import of_many
 
 LEAST_HEIGHT = 72
 """Pixels in which title, curve and the numbers of the axes can be read."""
@@ -95,7 +96,7 @@ class MetricPlot(QFrame):
         ``x_range``, None keeping it. ``raw`` leaves smoothed curves out."""
         counted = run.curves.get(self.about.of)
         self._unit = self.about.unit if counted is None or not len(counted) else (
-            f"of {counted.values[-1]:,.0f}")
+            of_many(counted.values[-1], self.about.of_noun).strip())
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         others = [o.curves.get(self.names[0]) or Curve() for o in overlays]
