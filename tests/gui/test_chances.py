@@ -59,6 +59,17 @@ def shown(qtbot, opened, run_id, at=0, cycle=2):
     return opened.window.chances
 
 
+def test_what_values_make_of_chances_has_bars_too(qtbot, opened, store):
+    found = Likeliest(LIKELIEST.tokens, PIECES, {"before": BEFORE, "steered": AFTER})
+    view = shown(qtbot, opened, fill(store, found, "ilql"))
+    qtbot.waitUntil(lambda: bool(view.bars.picture.rows))
+    picture = view.bars.picture
+    assert picture.marks == ("Before the update", "With values")
+    assert picture.rows[0].chances == pytest.approx((0.5, 0.4))
+    assert say_row(picture.rows[0], picture) == (
+        "“ bad”: before the update 50\N{NO-BREAK SPACE}%; with values 40\N{NO-BREAK SPACE}%.")
+
+
 def distribution(run_id, at=0, seed=0, vocabulary=60):
     numbers = np.random.default_rng(seed)
     logprobs, start = (tempered(3 * numbers.normal(size=vocabulary), 1).astype(np.float32)

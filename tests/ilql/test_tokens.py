@@ -1,10 +1,14 @@
 """What Tokens shows of a completion that ILQL learned from is what policy and values say of it."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from helpers.scored import TEXTS, make, stir
 
 from workbench.ilql.tokens import TOKENS
+from workbench.records import Likeliest
 
 
 def test_what_is_kept_is_what_policy_and_values_say(unattended):
@@ -48,6 +52,10 @@ def test_what_is_kept_is_what_policy_and_values_say(unattended):
         torch.testing.assert_close(
             torch.tensor(trace.likeliest.logprobs["q_advantage"][:, :-1]),
             (q - values.unsqueeze(-1)).gather(-1, best), rtol=1e-4, atol=1e-4)
+        with_values = (steered / 0.7).log_softmax(-1)
+        torch.testing.assert_close(
+            torch.tensor(trace.likeliest.logprobs["steered"][:, :-1]),
+            with_values.gather(-1, best), rtol=1e-4, atol=1e-4)
         assert trace.worth == ilql.table.texts[place].score
         assert trace.prompt == -1
         assert trace.prompt_text == TEXTS[place].prompt.text
@@ -58,12 +66,37 @@ def test_what_is_kept_is_what_policy_and_values_say(unattended):
             own = (q[row, ids[row]] - values[row]).item()
             assert step.advantage == pytest.approx(own, abs=1e-4)
             others = {trace.likeliest.pieces[int(token)]: (q[row, token] - values[row]).item()
-                      for token in best[row] if int(token) != ids[row]}
+                      for token in best[row] if int(token) != ids[row]
+                      and with_values[row, token] >= math.log(0.01)}
+            assert len(step.better) == len(others)
+            if not others:
+                continue
             assert step.instead.advantage == pytest.approx(max(others.values()), abs=1e-4)
             assert step.instead.piece == max(others, key=others.get)
         assert steps[-1].last
         assert steps[-1].reward == pytest.approx(ilql.table.rewards[place])
     assert seen == set(range(6))
+
+
+def test_only_others_are_named_that_might_have_been_written():
+    steps = TOKENS.read((" a", " b"), {name: [0.0, 0.0] for name in (
+        "value", "q", "target", "logprob", "steered_logprob", "reward")}, 1.0, {})
+    pieces = {1: " a", 2: ".", 3: " c", 4: " b"}
+    chances = np.log(np.array([[0.97, 0.0005, 0.02, 0.97], [0.992, 0.0005, 0.0075, 0.992]]))
+    worth = {"before": np.log(np.full((2, 4), 0.25)),
+             "q_advantage": np.array([[0.1, 0.08, -0.2, 0.1], [0.1, 0.08, -0.2, 0.1]])}
+    noted = np.array([[1, 2, 3, 1], [4, 2, 3, 4]])
+    one, none = TOKENS.others(steps, Likeliest(noted, pieces, worth | {"steered": chances}))
+    assert one.instead.piece == " c"
+    said = TOKENS.say(one, {})
+    assert "Others that would be written here: <b>" in said
+    assert "+0.08" not in said
+    assert none.instead is None
+    assert "No other would be written here as often as once in a" in TOKENS.say(none, {})
+    assert [column.text(none) for column in TOKENS.columns if column.title == "Instead"] == ["–"]
+    # An earlier version did not record how likely they were.
+    assert [step.instead.piece for step in TOKENS.others(steps, Likeliest(noted, pieces, worth))
+            ] == [".", "."]
 
 
 def test_nothing_is_read_for_tokens_that_are_not_kept(unattended):

@@ -23,8 +23,9 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.sampling import Completions
 
-BEFORE, BETTER = "before", "q_advantage"
-"""What is known of other tokens: their log-probability by the policy, and their Q - V."""
+BEFORE, STEERED, BETTER = "before", "steered", "q_advantage"
+"""What is known of other tokens: their log-probability by the policy, that with values, and their
+Q - V."""
 
 
 @torch.no_grad()
@@ -46,7 +47,7 @@ def read_tokens(
     found = {name: torch.zeros(mask.shape, device=device)
              for name in ("q", "value", "steered_logprob")}
     noted = torch.zeros(*mask.shape, k, dtype=torch.long, device=device)
-    others = {name: torch.zeros(noted.shape, device=device) for name in (BEFORE, BETTER)}
+    others = {name: torch.zeros(noted.shape, device=device) for name in (BEFORE, STEERED, BETTER)}
 
     def look(states: Tensor, batch: MicroBatch) -> None:
         for part in head_chunks(len(states), policy.config.vocab_size, device):
@@ -59,10 +60,11 @@ def read_tokens(
             q, values = heads.target(states[part]), heads.values(states[part])
             found["q"][at] = q.gather(-1, taken).squeeze(-1)
             found["value"][at] = values
-            found["steered_logprob"][at] = divide_by_temperature(
-                steered.clone(), settings.temperature).log_softmax(-1).gather(
-                    -1, taken).squeeze(-1)
+            with_values = divide_by_temperature(
+                steered.clone(), settings.temperature).log_softmax(-1).gather(-1, likeliest)
+            found["steered_logprob"][at] = with_values[:, -1]
             noted[at] = likeliest
+            others[STEERED][at] = with_values
             others[BEFORE][at] = divide_by_temperature(
                 logits, settings.temperature).log_softmax(-1).gather(-1, likeliest)
             others[BETTER][at] = q.gather(-1, likeliest) - values.unsqueeze(-1)

@@ -14,16 +14,19 @@ from workbench.papers import SNELL_2022
 from workbench.records import Likeliest
 
 _EVEN = 0.005  # what is less is written as 0
+_WRITTEN = 0.01
+"""What is steered to a smaller chance is hardly ever written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A token that could have stood there: by how much it is better than the state (Q - V), and
-    its chance by the policy."""
+    """A token that could have stood there: by how much it is better than the state (Q - V), its
+    chance by the policy, and that with values; NaN in what an earlier version recorded."""
 
     piece: str
     advantage: float
     chance: float
+    steered: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,14 @@ class Step:
 
     @property
     def instead(self) -> Other | None:
-        """Of the other tokens that would be written likeliest the best."""
-        return max((other for other in self.others if other.piece != self.piece),
-                   key=lambda other: other.advantage, default=None)
+        """The best of :attr:`better`."""
+        return next(iter(self.better), None)
+
+    @property
+    def better(self) -> list[Other]:
+        """The other tokens that might have been written, the best first."""
+        return sorted((other for other in self.others if other.piece != self.piece
+                       and not other.steered < _WRITTEN), key=lambda other: -other.advantage)
 
 
 def _instead(step: Step) -> str:
@@ -70,8 +78,8 @@ COLUMNS = (
                 "writes. Below 0 on average: V is nearer to the best than to the mean",
                 lambda s: signed(s.advantage), lambda s: s.advantage),
     TokenColumn("Instead",
-                "Of the tokens that would be written likeliest here the one that is worth most, "
-                "and its Q − V",
+                "Of the other tokens that would be written here with a chance of at least 1 % the "
+                "one that is worth most, and its Q − V",
                 _instead,
                 lambda s: 0.0 if s.instead is None else s.instead.advantage - s.advantage),
     TokenColumn("Value", "What the state is worth before the token: V, in deviations of the scores",
@@ -98,12 +106,15 @@ def read_steps(
 
 def add_others(steps: Sequence[Step], likeliest: Likeliest) -> tuple[Step, ...]:
     """Return steps with the tokens that could have stood in their places."""
-    better, logprobs = likeliest.logprobs["q_advantage"], likeliest.logprobs["before"]
+    known = likeliest.logprobs
+    better, logprobs = known["q_advantage"], known["before"]
+    steered = known.get("steered", logprobs * math.nan)
     return tuple(
         replace(step, others=tuple(
-            Other(likeliest.pieces[int(token)], float(advantage), math.exp(logprob))
-            for token, advantage, logprob in list(
-                zip(ids, better[i], logprobs[i], strict=True))[:-1]))
+            Other(likeliest.pieces[int(token)], float(advantage), math.exp(logprob),
+                  math.exp(with_values))
+            for token, advantage, logprob, with_values in list(
+                zip(ids, better[i], logprobs[i], steered[i], strict=True))[:-1]))
         for i, (step, ids) in enumerate(zip(steps, likeliest.tokens, strict=True)))
 
 
@@ -113,12 +124,12 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
              "better than" if step.advantage > 0 else "worse than")
     said = (f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Q − V {signed(step.advantage)}: "
             f"{worth} its state, which is worth {number(step.value)}. ")
-    better = sorted((other for other in step.others if other.piece != step.piece),
-                    key=lambda other: -other.advantage)
-    if better:
+    if better := step.better:
         listed = ", ".join(f"<b>{html.escape(visible(other.piece))}</b> {signed(other.advantage)}"
                            for other in better[:3])
         said += f"Others that would be written here: {listed}. "
+    elif step.others:
+        said += "No other would be written here as often as once in a hundred times. "
     return said + (f"Chance {html.escape(percent(step.chance))}, steered "
                    f"{html.escape(percent(step.steered))}.")
 

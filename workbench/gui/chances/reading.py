@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 _NEVER = -1e4  # the logarithm of what is no chance at all
 ROWS = 10
 """So many of the likeliest tokens of a whole distribution have a bar."""
-_BY = {"start": "Start policy", "before": "Before the update", "after": "After it"}
+_BY = {"start": "Start policy", "before": "Before the update", "steered": "With values",
+       "after": "After it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def read_kept(
     logprobs = np.array([found.logprobs[name][at][columns] for name in by], float)
     entropy = math.nan if term is None or term.column not in trace.numbers else float(
         trace.numbers[term.column][at])
-    main = by.index("before")
+    main = by.index("steered" if "steered" in by else "before")
     pushes = np.full(len(columns), math.nan)
     if term is not None and math.isfinite(entropy) and not term.off(settings, cycle):
         pushes = term.push(logprobs[main], entropy, settings)
