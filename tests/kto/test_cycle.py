@@ -264,6 +264,26 @@ def test_all_of_one_kind_is_refused_in_a_sentence():
         kto.begin(["A"], parse(held_out_share=0, good_at="threshold", good_threshold=-1.0))
 
 
+def test_what_is_marked_both_good_and_bad_is_named():
+    kto = make_kto([*ragged(4), marked("A", " so  so", 1.0), marked("A", " so  so", 0.0),
+                    marked("A", " so  so", 0.0), marked("B", " so  so", 0.0)])
+    hp = parse(held_out_share=0)
+    kto.begin(["A"], hp)
+    assert kto.table.both_ways(hp) == [4]
+    assert kto.say_prepared(hp, {}).endswith(
+        " 1 text is marked both good and bad, and teaches both: “so so”.")
+    # By another threshold none of them is good.
+    others = parse(held_out_share=0, good_at="threshold", good_threshold=1.5)
+    assert kto.table.both_ways(others) == []
+    kto.learn_from([marked("A", text, float(good)) for text in "abcde" for good in (0, 1)])
+    kto.begin(["A"], hp)
+    assert kto.table.say_both_ways(hp) == (
+        "5 texts are marked both good and bad, and teach both: “a”, “b”, “c” and 2 more.")
+    kto.learn_from(ragged(4))
+    kto.begin(["A"], hp)
+    assert kto.say_prepared(hp, {}).endswith("with scores of at least 0.50.")
+
+
 def test_what_cannot_be_learned_from_is_counted():
     kto = make_kto([*ragged(4), marked("A", "", 1.0, ended=False), marked("A", "x" * 70, 1.0)])
     kto.begin(["A"], parse(held_out_share=0))

@@ -102,8 +102,10 @@ class KTOTrainer(ReferencedTrainer[KTOSettings, ScoredText, MarkedTable]):
     def say_prepared(self, settings: KTOSettings, metrics: Mapping[str, float]) -> str:
         """Return a sentence on what there is to learn from."""
         good = self.table.good(range(len(self.table)), settings).float().mean().item()
-        return (f"The start policy has read {len(self.table):,} completions: {percent(good)} are "
+        said = (f"The start policy has read {len(self.table):,} completions: {percent(good)} are "
                 f"good, with scores of at least {number(self.table.threshold(settings))}.")
+        both = self.table.say_both_ways(settings)
+        return f"{said} {both}" if both else said
 
     def measure_lengths(self, items: Sequence[ScoredText], settings: KTOSettings) -> Lengths:
         """Return how long completions are."""

@@ -11,12 +11,15 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from workbench.formatting import counted, number
+from workbench.formatting import both_ends, counted, number
 from workbench.kto.hyperparameters import KTOSettings
 from workbench.learning.data_tables import ReadTexts, read_texts, remark, split_by_prompt
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.sampling import Completions
 from workbench.records import ScoredText
+
+_NAMED, _SHOWN = 3, 40
+"""So many completions are named, by so many characters of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,28 @@ class MarkedTable(ReadTexts):
         """Return which of some completions are good, (n,) bool."""
         least = self.threshold(settings)
         return torch.tensor([self.texts[place].score >= least for place in places])
+
+    def both_ways(self, settings: KTOSettings) -> list[int]:
+        """Return where the completions are first, ascending, that are there as good ones and as bad
+        ones."""
+        places: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[bool, int]] = {}
+        for place, good in enumerate(self.good(range(len(self)), settings).tolist()):
+            same = tuple(self.prompts[place]), tuple(self.responses[place])
+            places.setdefault(same, {}).setdefault(good, place)
+        return [min(found.values()) for found in places.values() if len(found) > 1]
+
+    def say_both_ways(self, settings: KTOSettings) -> str:
+        """Say in a sentence which completions are marked both good and bad; nothing where none
+        is."""
+        found = self.both_ways(settings)
+        if not found:
+            return ""
+        named = ", ".join(
+            f"“{both_ends(' '.join(self.texts[place].completion.split()), _SHOWN)}”"
+            for place in found[:_NAMED])
+        more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+        return (f"{counted(len(found), 'text')} {'is' if len(found) == 1 else 'are'} marked both "
+                f"good and bad, and teach{'es' if len(found) == 1 else ''} both: {named}{more}.")
 
     def check(self, settings: KTOSettings) -> None:
         """Make sure that there are both kinds to learn from.

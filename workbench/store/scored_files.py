@@ -32,7 +32,19 @@ class ScoredFile:
         if self.counts:
             text += f", {sum(number for _, number in self.counts):,} left out: " + ", ".join(
                 f"{number:,} {kind}" for kind, number in self.counts)
-        return f"{text}."
+        return f"{text}{say_unlike(self.texts)}."
+
+
+def say_unlike(texts: Iterable[ScoredText]) -> str:
+    """Say how many texts to one prompt have several scores, which all count; nothing where there is
+    none."""
+    scores: dict[tuple[object, ...], float] = {}
+    unlike = set()
+    for text in texts:
+        key = (text.prompt.text, text.prompt.messages, text.completion, text.ended)
+        if scores.setdefault(key, text.score) != text.score:
+            unlike.add(key)
+    return f"; {counted(len(unlike), 'text')} scored in several ways" if unlike else ""
 
 
 def read_scored(path: Path) -> ScoredFile:
