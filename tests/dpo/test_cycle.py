@@ -9,7 +9,7 @@ from helpers.preferences import bradley_terry, make_dpo, parse, ragged
 
 from workbench.dpo.metrics import METRICS
 from workbench.learning.held_out import held_out
-from workbench.learning.metrics import HELD_OUT
+from workbench.learning.metrics import HELD, HELD_OUT
 from workbench.models.capabilities import Batching
 from workbench.models.control import Interrupted, Unattended
 from workbench.models.policy_tokenizer import PromptError
@@ -294,6 +294,46 @@ def test_stopping_within_a_cycle_leaves_the_position():
     with pytest.raises(Interrupted):
         dpo.run_cycle(1, hp, [0], Stop())
     assert dpo.position == 0
+
+
+def test_a_sample_of_the_held_out_pairs_is_read(unattended):
+    dpo, fresh = make_dpo(ragged(24)), make_dpo(ragged(24))
+    hp = parse(held_out_share=0.5, eval_pairs=3)
+    dpo.begin(["A"], hp)
+    dpo.prepare(hp, unattended)
+    apart = dpo.table.held_out
+
+    def read(trainer, most=3):
+        return list(trainer.sampled(apart, most, hp))
+
+    few = read(dpo)
+    assert len(few) == 3
+    assert few != list(apart[:3])
+    assert set(few) < set(read(dpo, 5)) < set(apart)
+    assert read(dpo, len(apart)) == list(apart)
+    measured = []
+    dpo._read = lambda policy, places, *rest: measured.append(list(places)) or (
+        type(dpo)._read(dpo, policy, places, *rest))
+    assert dpo.run_cycle(1, hp, [0], unattended).metrics[HELD] == 3
+    assert measured == [few]
+    arrays, numbers = dpo.snapshot()
+    before = {name: number for name, number in numbers.items() if name != "samples_held_out"}
+    fresh.begin(["A"], hp)
+    fresh.restore(arrays, numbers)
+    assert read(fresh) == few
+    # A run of an earlier version goes on with those that it has read, also where it is made anew.
+    fresh.restore(arrays, before)
+    assert read(fresh) == list(apart[:3])
+    fresh.restore_numbers(fresh.numbers)
+    again = fresh.snapshot()
+    fresh.begin(["A"], hp)
+    assert read(fresh) == few
+    fresh.restore(*again)
+    assert read(fresh) == list(apart[:3])
+    # One that goes on from another algorithm has read none.
+    fresh.begin(["A"], hp)
+    fresh.restore({name: a for name, a in arrays.items() if name != dpo.REFERENCE}, before)
+    assert read(fresh) == few
 
 
 def test_of_held_out_prompts_no_pair_is_learned_from():

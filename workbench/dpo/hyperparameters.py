@@ -27,7 +27,8 @@ class DPOSettings(ReferencedSettings):
     )
     eval_pairs: int = declare(
         128, "Held-out pairs read", DATA,
-        "How many of the held-out pairs are read after every cycle, always the same ones.",
+        "How many of the held-out pairs are read after every cycle, always the same ones: a "
+        "sample by the seed where there are more.",
         ge=1, le=100_000, unit="pairs", advanced=True,
     )
 

@@ -34,7 +34,8 @@ class KTOSettings(ReferencedSettings):
     )
     eval_completions: int = declare(
         128, "Held-out completions read", DATA,
-        "How many of the held-out completions are read after every cycle, always the same ones.",
+        "How many of the held-out completions are read after every cycle, always the same ones: a "
+        "sample by the seed where there are more.",
         ge=1, le=100_000, unit="completions", advanced=True,
     )
 

@@ -103,6 +103,15 @@ def split_by_prompt(
     return sides
 
 
+def sample_of(places: Sequence[int], most: int, seed: int) -> Sequence[int]:
+    """Return ``most`` of the places at most, as they are ordered: more of them have the fewer among
+    them, for the same ``seed``."""
+    if len(places) <= most:
+        return places
+    order = np.random.default_rng([seed, Stream.EVALUATED]).permutation(len(places))
+    return [places[i] for i in sorted(order[:most])]
+
+
 def remark(
     noun: str, training: int, held_out: int | None, left_out: Counter[str], share: float = 0.0,
     setting: str = "Held-out share",

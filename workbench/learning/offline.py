@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
+import numpy as np
+
 from workbench.learning.data_lengths import DataMemory, Item, Lengths
+from workbench.learning.data_tables import sample_of
 from workbench.learning.trainer import S, Trainer, held_out_prompts
 from workbench.learning.workload import Workload
 from workbench.records import PromptLike
+
+_SAMPLES = "samples_held_out"
 
 
 class Table(Protocol):
@@ -37,6 +42,9 @@ class OfflineTrainer(Trainer[S], Generic[S, I, T]):
     _table: T | None = None
     _read_with: object = None
     _lengths: tuple[Sequence[I], str, Lengths] | None = None
+    _of_sample = True
+    """Whether a sample of the held-out items is read; runs of versions before that read the first
+    ones, and go on with these."""
 
     @abstractmethod
     def read_table(self, items: Sequence[I], settings: S, never: frozenset[str]) -> T:
@@ -58,6 +66,39 @@ class OfflineTrainer(Trainer[S], Generic[S, I, T]):
         """Learn from ``items`` in the runs that begin from now on."""
         if items is not self._items:
             self._items, self._table = items, None
+
+    def begin(
+        self, prompts: Sequence[str | PromptLike], settings: S,
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Return to the start policy, as every trainer."""
+        super().begin(prompts, settings, prompt_ids)
+        self._of_sample = True
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of a snapshot, as every trainer."""
+        return super().numbers | {_SAMPLES: float(self._of_sample)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
+        """Go on from a snapshot, as every trainer."""
+        super().restore(arrays, numbers)
+        if _SAMPLES not in numbers and self.is_own(arrays):
+            self._of_sample = False
+
+    def restore_numbers(self, numbers: Mapping[str, float]) -> None:
+        """Take over the numbers of a snapshot alone, as every trainer."""
+        super().restore_numbers(numbers)
+        self._of_sample = bool(numbers.get(_SAMPLES, self._of_sample))
+
+    def is_own(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Return whether a snapshot is of this algorithm, and not of one that a run goes on
+        from."""
+        return True
+
+    def sampled(self, held_out: Sequence[int], most: int, settings: S) -> Sequence[int]:
+        """Return which of the held-out items are read: ``most`` at most, always the same."""
+        return sample_of(held_out, most, settings.seed) if self._of_sample else held_out[:most]
 
     @property
     def table(self) -> T:

@@ -140,6 +140,10 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         super().restore(arrays, numbers)
         self._take_reference(arrays)
 
+    def is_own(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Return whether a snapshot is of this algorithm."""
+        return self.REFERENCE in arrays
+
     # -- before the first cycle
 
     def episodes(self, settings: S) -> int:
@@ -224,7 +228,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
 
     def _evaluate(self, cycle: int, settings: S, control: Control) -> dict[str, float]:
         """Read held-out items, always the same, and return what is logged of them."""
-        places = self.table.held_out[: self.evaluated(settings)]
+        places = self.sampled(self.table.held_out, self.evaluated(settings), settings)
         loss = self.make_loss(places, settings, control)
         sums = self._read(self.policy, places, settings, control, Phase.EVALUATING)
         if not bool(torch.isfinite(sums).all()):

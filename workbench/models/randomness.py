@@ -29,6 +29,7 @@ class Stream(IntEnum):
     BEST_OF = 9
     HELD_OUT_PAIRS = 10
     STANDARDISING = 11
+    EVALUATED = 12
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:

@@ -164,7 +164,8 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         number = settings.steps_per_cycle * settings.batch_size
         drawn = [training[prompt_at(settings.seed, self.position + i, len(training))]
                  for i in range(number)]
-        kept = (table.held_out or drawn)[:_KEPT] if settings.keep_tokens else []
+        held_out = self.sampled(table.held_out, settings.eval_pairs, settings)
+        kept = (held_out or drawn)[:_KEPT] if settings.keep_tokens else []
         control.tell(DRAW.name, {DRAWN: number, DATA: len(training)})
         with clock.paused():
             control.part_done(DRAW.name, lambda: Draft((), self._traces(kept)))
@@ -182,8 +183,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         control.tell(UPDATE.name, metrics)
         with clock.paused():
             control.part_done(UPDATE.name, lambda: Draft((), self._traces(kept)))
-        places = table.held_out[: settings.eval_pairs] if (
-            cycle % settings.held_out_every == 0) else []
+        places = held_out if cycle % settings.held_out_every == 0 else []
         phase = Phase.EVALUATING if table.held_out else Phase.READING
         found = read_token_scores(
             self.model, table.rows_of(kept), settings, control, phase) if kept else []

@@ -65,7 +65,8 @@ class RewardSettings(Settings):
     )
     eval_pairs: int = declare(
         256, "Held-out pairs read", "Pairs",
-        "How many of the held-out pairs are read, always the same ones.",
+        "How many of the held-out pairs are read, always the same ones: a "
+        "sample by the seed where there are more.",
         ge=1, le=100_000, unit="pairs", advanced=True,
     )
     held_out_every: int = declare(
