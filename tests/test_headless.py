@@ -1,5 +1,6 @@
 """Training without the window where a process of its own would show too little."""
 
+import argparse
 import io
 import math
 import sys
@@ -12,10 +13,15 @@ from helpers.window import fill
 
 from workbench import headless
 from workbench.cli import parse
+from workbench.dpo.declaration import DPO
+from workbench.kto.declaration import KTO
+from workbench.options import UsageError, data_of, load_command, prompts_of
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.value_pretraining import say_foreseen
+from workbench.reward_training.declaration import REWARD
 from workbench.store.store import Store
 from workbench.training.events import RunResumed
+from workbench.training.pair_data import bundled_pairs
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
@@ -95,3 +101,17 @@ def test_what_pretrained_values_foresee_is_said(home, tmp_path, capsys):
     assert said[0].startswith(
         "Values pretrained on 20 completions of the start policy: they explain ")
     assert said[1] == f"{said[0]} Kept from an earlier run."
+
+
+def test_what_is_taken_by_default_can_be_named() -> None:
+    def asked(*words: str) -> argparse.Namespace:
+        return parse(["train", *words])
+
+    named = asked("--data", "bundled", "--policy", "bundled", "--prompts", "bundled")
+    assert data_of(named, DPO) is data_of(named, REWARD) is bundled_pairs()
+    assert load_command(named) == load_command(asked())
+    assert prompts_of(named.prompts) == prompts_of(asked().prompts)
+    with pytest.raises(UsageError, match="There are no bundled completions for KTO to learn from;"):
+        data_of(named, KTO)
+    with pytest.raises(UsageError, match="one set of judgements; give --data no more than that"):
+        data_of(asked("--data", "bundled", "--data", "1"), DPO)

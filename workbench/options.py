@@ -16,13 +16,15 @@ from workbench.records import RunData
 from workbench.store.prompt_files import read_prompts
 from workbench.terminal import tell
 from workbench.training import commands as do
-from workbench.training.pair_data import pairs_of_file
+from workbench.training.pair_data import bundled_pairs, pairs_of_file
 from workbench.training.reward_parts import RewardPart, find_source, parse_part
 from workbench.training.scored_data import scored_of_file
 
 _PROBLEMS = 20
 """Lines of a prompt file that are named, each in a line; the others are counted."""
 _JUDGED = "judgements:"
+BUNDLED = "bundled"
+"""What is shipped and taken without a choice, wherever there is such a thing."""
 Named = RunData | tuple[int, ...] | str | None
 """What a file holds that is to be learned from, the numbers of runs, or the name of a set of
 judgements; None: nothing was named."""
@@ -69,6 +71,12 @@ def data_of(
                          "are made.")
     if runs or not named:
         return runs or None
+    if named[0] == BUNDLED:
+        if algorithm.learns_from != "pairs":
+            raise UsageError(f"There are no bundled completions for {algorithm.title} to learn "
+                             "from; leave out --data for those of all finished runs of the same "
+                             "models, or name a file or a run.")
+        return bundled_pairs()
     if named[0].startswith(_JUDGED):
         return named[0].removeprefix(_JUDGED)
     return _data_of(Path(named[0]).expanduser(), algorithm)
@@ -128,7 +136,8 @@ def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:
     Raises:
         PromptFileError: there are none.
     """
-    found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
+    found = read_prompts(assets.DEFAULT_PROMPTS if not file or file == BUNDLED else
+                         Path(file).expanduser())
     for problem in found.problems[:_PROBLEMS]:
         tell(problem)
     if len(found.problems) > _PROBLEMS or found.from_layout:
@@ -138,7 +147,9 @@ def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:
 
 def _policy(options: argparse.Namespace) -> tuple[str, bool]:
     """Return what to load as the policy, and whether to apply its chat template."""
-    wanted = options.policy or str(assets.BUNDLED_POLICY)
+    wanted = options.policy or BUNDLED
+    if wanted == BUNDLED:
+        wanted = str(assets.BUNDLED_POLICY)
     path = Path(wanted).expanduser()
     if path.exists():
         # A run is resumed from any folder.
