@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SMALL, _TINY = 0.005, 0.001  # scores of which two decimals, or four, tell nothing
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
+_BY_CHANCE = "below 0 by chance of few samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,21 @@ class Metric:
 
     def text(self, value: float) -> str:
         """Return one of its numbers as it is written everywhere, in at most about six characters:
-        a score as scores are, unless it is a tiny one. A distance that is estimated from few
-        completions may come out below zero, which no distance is."""
+        a score as scores are, unless it is a tiny one."""
         if abs(value) < self.rounding:
             return "0"
-        if self.distance and value < 0:
-            return "about 0"
         if self.unit == "score" and (value == 0 or abs(value) >= _TINY):
             return number(value, 2 if value == 0 or abs(value) >= _SMALL else 4)
         return short_number(value)
+
+    def aside(self, value: float) -> str:
+        """Say of a number that cannot be as it was measured why it is: a distance that is estimated
+        from few completions may come out below zero. Nothing of others."""
+        return _BY_CHANCE if self.distance and value <= -self.rounding else ""
+
+    def in_full(self, value: float, unit: str = "") -> str:
+        """Return :meth:`text`, the unit, and :meth:`aside` behind it."""
+        return ", ".join(filter(None, [f"{self.text(value)} {unit}".rstrip(), self.aside(value)]))
 
 
 @dataclass(frozen=True, slots=True)

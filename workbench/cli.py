@@ -215,8 +215,9 @@ def _add_data(command: argparse.ArgumentParser) -> None:
                          help="for dpo and reward: a file of pairs, or the number of a run whose "
                               "completions make them (default: bundled); for ilql and kto: a file "
                               "of completions with scores or labels, or a run's number, for "
-                              "several runs several times (default: all finished runs of the same models); "
-                              "for any: what was said in Judge, by the name of the set")
+                              "several runs several times (default: all finished runs of the "
+                              "same models); for any: what was said in Judge, by the name of "
+                              "the set")
     command.add_argument("--least-difference", metavar="X", type=float,
                          help="of the scores of two completions that make a pair of --data RUN "
                               "(default: half the deviation of all)")

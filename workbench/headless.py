@@ -485,7 +485,7 @@ def _best_of_lines(found: BestOf, as_json: bool) -> Iterator[str]:
     reward, kl = find_metric(SCORES), find_metric(KL)
     for n, (worth, far) in enumerate(zip(found.rewards, found.kl, strict=True), start=1):
         yield json.dumps({"n": n, "reward": worth, "kl": far}) if as_json else (
-            f"n {n:>2}  reward {reward.text(worth)}  KL {kl.text(far)}".replace("−", "-"))
+            f"n {n:>2}  reward {reward.text(worth)}  KL {kl.in_full(far)}".replace("−", "-"))
 
 
 def _way_on(store: Store, run_id: int, settings: str) -> str:
@@ -524,7 +524,7 @@ def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[s
 
 def _line(event: ev.CycleFinished, figures: Sequence[Figure]) -> str:
     m = event.metrics
-    shown = [f"{f.label} {find_metric(f.metric).text(m[f.metric])}".replace("−", "-")
+    shown = [f"{f.label} {find_metric(f.metric).in_full(m[f.metric])}".replace("−", "-")
              for f in figures if f.metric in m]
     return "  ".join([
         f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}", *shown,

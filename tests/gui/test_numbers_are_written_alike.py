@@ -16,6 +16,7 @@ from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.runs.comparison import compare
 from workbench.gui.runs.dock import describe
 from workbench.headless import _line
+from workbench.learning.guide import say_kl
 from workbench.learning.metrics import COMPARED, KL, SCORES
 from workbench.ppo.declaration import PPO
 from workbench.store.store import Store
@@ -44,7 +45,14 @@ def test_a_metric_is_written_in_one_way() -> None:
         "−0.14", "−0.72", "0", "0.111", "2.00", "812"]
     small = [find_metric(SCORES).text(value) for value in (0, -0.00559, 0.00421, -4.21e-5)]
     assert small == ["0.00", "−0.01", "0.0042", "−4.2e-5"]
-    assert find_metric(KL).text(-0.3) == "about 0"
+    kl = find_metric(KL)
+    assert (kl.text(-0.3), kl.in_full(-0.0206)) == (
+        "−0.300", "−0.0206, below 0 by chance of few samples")
+    assert (kl.in_full(-1e-9), kl.in_full(0.3)) == ("0", "0.300")
+    assert find_metric(SCORES).in_full(-0.3) == "−0.30"
+    assert say_kl({KL: -0.0206}, {}) == (
+        "KL −0.0206 nats a completion, below 0 by chance of few samples")
+    assert say_kl({KL: 6.42}, {}) == "KL 6.4 nats a completion"
 
 
 def test_every_view_writes_a_metric_alike(

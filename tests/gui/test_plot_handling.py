@@ -316,11 +316,11 @@ def test_the_axis_of_rounding_noise_counts_no_millionths(qtbot, view):
     assert plot(view)._box.viewRange()[1][1] < 0.25
 
 
-def test_a_distance_below_zero_is_about_zero(view):
+def test_of_a_distance_below_zero_it_is_said_why(view):
     view.append(1, 13, {KL: -0.13, REWARD: -0.13})
     view.repaint_now()
-    assert value(view, KL).text() == "about 0"
-    assert "−0.130" in value(view, KL).toolTip()
+    assert value(view, KL).text() == "−0.130"
+    assert "below 0 by chance" in value(view, KL).toolTip()
     assert "cannot" in value(view, KL).toolTip()
     assert value(view, REWARD).text() == "−0.13"
 

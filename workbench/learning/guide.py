@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.formatting import format_number, number
 from workbench.guide import BEFORE, LOADING, Card, Experiment, Guide
-from workbench.learning.metrics import COMPARED, KL, LENGTH, SCORES
+from workbench.learning.metrics import COMMON, COMPARED, KL, LENGTH, SCORES
 
 
 def _say_length(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
@@ -28,7 +28,10 @@ def _say_compared(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> 
 
 def say_kl(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
     """Say how far completions have moved."""
-    return f"KL {number(metrics[KL], 1)} nats a completion" if KL in metrics else ""
+    if KL not in metrics:
+        return ""
+    far, metric, unit = metrics[KL], COMMON[KL], "nats a completion"
+    return f"KL {metric.in_full(far, unit) if metric.aside(far) else f'{number(far, 1)} {unit}'}"
 
 
 def say_kl_at(price: str, symbol: str) -> Callable[[Mapping[str, float], Mapping[str, Any]], str]:

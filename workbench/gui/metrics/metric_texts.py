@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from workbench.algorithm import Metric
 from workbench.algorithms import find_spec
-from workbench.formatting import format_value, short_number
+from workbench.formatting import format_value
 from workbench.gui.widgets.formula import formula_html
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
@@ -22,11 +22,11 @@ def describe(metric: Metric) -> str:
 
 
 def headline(metric: Metric, value: float) -> tuple[str, str]:
-    """Return how a number is shown, and why not as it is ("" where it is)."""
-    text = metric.text(value)
-    return text, "" if text != "about 0" else (
-        f"Measured: {short_number(value)} {metric.unit}. It is estimated from the completions "
-        "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
+    """Return how a number is shown, and what is to be said of it ("" where that is nothing)."""
+    aside = metric.aside(value)
+    return metric.text(value), aside and (
+        f"It is {aside}: it is estimated from the completions drawn, and such an average can fall "
+        "below 0; the distance itself cannot.")
 
 
 def in_sentence(label: str) -> str:

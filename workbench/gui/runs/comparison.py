@@ -127,5 +127,5 @@ def _results(store: Store, run: RunRecord, headline: str) -> dict[str, str]:
             f"{reward.text(best[0])} at cycle {best[1]}" if best else "–",
         f"Last {in_sentence(reward.label)}":
             reward.text(scores.values[-1]) if scores.values else "–",
-        f"Last {distance.label}": f"{distance.text(kl[-1])} nats" if kl else "–",
+        f"Last {distance.label}": distance.in_full(kl[-1], "nats") if kl else "–",
     }
