@@ -34,6 +34,12 @@ _SMALL, _TINY = 0.005, 0.001  # scores of which two decimals, or four, tell noth
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 _BY_CHANCE = "below 0 by chance of few samples"
 
+NOT_NEGATIVE, NOT_POSITIVE = (0.0, math.inf), (-math.inf, 0.0)
+_SHARE = (0.0, 1.0)
+_COUNTED = frozenset({"completions", "tokens", "tokens / s", "steps", "epochs", "passes", "s",
+                      "score²"})
+"""Units of what cannot be below 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -58,6 +64,17 @@ class Metric:
     """What these are, in the singular, where they are not what the algorithm draws."""
     exact: bool = False
     """It is set rather than summed up, so that also a tiny one is more than rounding."""
+    within: tuple[float, float] | None = None
+    """Between which its numbers can be, where its unit does not say so."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which its numbers can be; estimates of a distance may lie below."""
+        if self.within is not None:
+            return self.within
+        if self.unit == "share":
+            return _SHARE
+        return NOT_NEGATIVE if self.distance or self.unit in _COUNTED else (-math.inf, math.inf)
 
     @property
     def rounding(self) -> float:

@@ -177,6 +177,21 @@ def test_the_bands_are_drawn_where_the_quantiles_are(view: DistributionsView) ->
         assert corners == [*there, *reversed(back)]
 
 
+def test_a_single_cycle_has_bands_that_are_seen(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(fill(store, cycles=1))
+    opened.window.reveal("distributions")
+    view = opened.window.distributions
+    await_cycle(qtbot, view, 1)
+    for fan in view.fans:
+        for band in fan.plot.bands:
+            box = band.path().boundingRect()
+            assert (box.left(), box.width()) == pytest.approx((0.7, 0.6))
+        assert fan.plot.median.xData.tolist() == pytest.approx([0.7, 1.3])
+        assert fan.plot._over.getViewBox().viewRange()[0] == pytest.approx([0.5, 4.5])
+
+
 def test_a_click_goes_to_a_cycle_everywhere(
     qtbot: QtBot, opened: Opened, view: DistributionsView
 ) -> None:

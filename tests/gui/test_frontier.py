@@ -105,6 +105,17 @@ def test_what_is_written_after_the_update_has_its_own_distance(store):
     assert held_out.costs["seconds"] == pytest.approx([3.0])
 
 
+def test_what_is_nothing_but_rounding_is_no_distance(qtbot, opened, store):
+    run_id = fill(store, cycles=0)
+    store.record_cycle(run_id, 1, rollout=[], comparison=[], metrics={
+        SCORES: 0.1, KL: 4e-7, STEPS: 4.0, SECONDS: 1.5}).result()
+    (track,) = read_picture(store, run_id, (), "trained").tracks
+    assert track.costs["kl"].tolist() == track.costs["root"].tolist() == [0.0]
+    view = show(qtbot, opened, run_id)
+    (low, high), _ = view.plot.getViewBox().viewRange()
+    assert low < 0 < 0.5 < high
+
+
 def test_what_learns_from_pairs_draws_no_samples(store, monkeypatch):
     monkeypatch.setattr(algorithms, "ALGORITHMS", (PPO, DPO))
     run_id = fill(store, algorithm="dpo", **DPO.settings().model_dump())

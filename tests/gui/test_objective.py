@@ -311,7 +311,8 @@ def test_a_low_view_leaves_the_curves_their_room(
     assert view.formula.chips[1].text().endswith("<br>" + view.formula.chips[1].said)
     dock.resize(700, 260)
     qtbot.waitUntil(lambda: region._lower not in region.ci.items)
-    assert view.formula.chips[1].text() == f"<b>c₁ · L_VF</b> {short_number(4 * 0.075)}"
+    assert view.formula.chips[1].text() == (
+        f"<b><i>c</i>₁ · <i>L</i><sub>VF</sub></b> {short_number(4 * 0.075)}")
     assert "4 × 0.075" in view.formula.chips[1].toolTip().replace("0.0750", "0.075")
     dock.resize(700, 600)
     qtbot.waitUntil(lambda: region._lower in region.ci.items)

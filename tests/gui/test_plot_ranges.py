@@ -8,7 +8,7 @@ from helpers import pointer
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
-from workbench.algorithms import find_metric
+from workbench.algorithms import ALGORITHMS, find_metric
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.metrics.data import robust_range
 from workbench.gui.metrics.plot import _DOT_PX, _with_room
@@ -153,3 +153,49 @@ def test_the_outermost_value_is_far_enough_from_the_edge_for_its_dot(height):
     pixel = (wide[1] - wide[0]) / height
     assert (1.0 - wide[0]) / pixel >= _DOT_PX - 1e-9
     assert (wide[1] - 2.0) / pixel >= _DOT_PX - 1e-9
+
+
+@pytest.mark.parametrize(("values", "bounds", "shown"), [
+    ([0.0, 1.0], (0.0, 1.0), (0.0, 1.0)),
+    ([0.0, 0.0], (0.0, 1.0), (0.0, 1.0)),
+    ([1.0, 1.0], (0.0, 1.0), (0.9, 1.0)),
+    ([-1e-7], (0.0, math.inf), (0.0, 1.0)),
+    ([-0.5, 0.5], (0.0, math.inf), (-0.58, 0.58)),  # an estimate of a distance
+    ([-40.0, 0.0], (-math.inf, 0.0), (-43.2, 0.0)),
+])
+@pytest.mark.parametrize("height", [30.0, 200.0])
+def test_an_axis_ends_where_no_number_can_be(values, bounds, shown, height):
+    found = robust_range([np.array(values)], 1e-6, bounds)
+    assert found == pytest.approx(shown)
+    low, high = _with_room(*found, height, bounds)
+    pixel = (high - low) / height
+    assert (min(values) - low) / pixel >= _DOT_PX - 1e-9
+    assert (high - max(values)) / pixel >= _DOT_PX - 1e-9
+    # There is room for the dot, but not for the next label.
+    ticks = [t for _, level in ValueAxis().tickValues(low, high, height) for t in level]
+    assert all(min(bounds[0], *values) - 1e-9 <= t <= max(bounds[1], *values) + 1e-9
+               for t in ticks)
+
+
+def test_every_metric_of_every_algorithm_says_between_which_numbers_it_lies():
+    for algorithm in ALGORITHMS:
+        for metric in algorithm.metrics:
+            least, most = metric.bounds
+            assert least < most
+            if metric.unit == "share":
+                assert most == 1
+
+
+def test_what_is_alone_is_a_dot_on_the_run_on_display_and_on_those_drawn_over_it(qtbot, view):
+    name = "objective/kl"
+    view.show_run(1, {name: Series([1, 2, 3, 4, 5], [1.0, math.nan, 2.0, 3.0, math.nan])}, [])
+    view.overlay({7: {name: Series([1], [0.5])}, 8: {name: Series([1, 2], [0.5, 1.0])}})
+    view.choose_plots([name])
+    view.repaint_now()
+    shown = plot(view)
+    for alone, dots in ((shown._curves.alone, [(1.0, 1.0)]), (shown._overlays.alone, [(1.0, 0.5)])):
+        assert list(zip(*alone.item.getData(), strict=True)) == dots
+        assert alone.item.boundingRect().width() >= 0
+    view.overlay({})
+    view.repaint_now()
+    assert len(shown._overlays.alone.item.data) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 import pytest
@@ -18,7 +17,7 @@ from workbench.gui.about_views import ABOUT
 from workbench.gui.health.dials import Dial
 from workbench.gui.views import DOCKS
 from workbench.gui.what_is import WHAT_IS, of_metric, of_setting, of_term, show_explanation
-from workbench.gui.widgets.formula import printed_formula
+from workbench.gui.widgets.formula import printed_formula, terms_html
 from workbench.gui.widgets.theme import themes
 from workbench.ppo.declaration import PPO
 from workbench.store.store import Store
@@ -117,7 +116,7 @@ def test_a_term_says_what_it_is_by_mouse_and_by_keyboard(
     QApplication.processEvents()
     chip.setFocus()
     qtbot.keyClick(chip, Qt.Key.Key_Space)
-    assert "L_POLICY" in said(page(opened))
+    assert "<i>L</i><sub>POLICY</sub>" in said(page(opened))
 
 
 def test_every_picture_says_what_it_is(qtbot: QtBot, opened: Opened, store) -> None:
@@ -282,5 +281,5 @@ def test_every_explanation_fits(opened: Opened, styled: None) -> None:
         dialog = show_explanation(opened.window, explanation)
         assert dialog.width() <= 640, explanation.title
         assert dialog.height() <= 500, explanation.title
-        assert html.unescape(explanation.title) in said(dialog)
+        assert terms_html(explanation.title) in said(dialog)
         dialog.close()

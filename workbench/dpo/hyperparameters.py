@@ -61,7 +61,7 @@ class DPOSettings(ReferencedSettings):
         "Weight of -log π of the chosen completion's tokens, on average, beside the preference: "
         "keeps the chosen ones likely while both log-probabilities would fall (RPO).",
         ge=0.0, le=100.0, zero_text="off", advanced=True,
-        formula="loss + c·(-log π(chosen)÷{tokens})", source=PANG_2024,
+        formula="loss + c·mean of {-log π(chosen)}÷{tokens}", source=PANG_2024,
     )
     learning_rate: float = declare(
         2.5e-4, "Learning rate", UPDATE,

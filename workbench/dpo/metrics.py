@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.algorithm import Metric
+from workbench.algorithm import NOT_NEGATIVE, NOT_POSITIVE, Metric
 from workbench.learning.metrics import COMMON, DATA, DRAWN, EVAL, HELD, OF_WRITTEN
 from workbench.papers import PANG_2024, RAFAILOV_2023
 
@@ -43,17 +43,20 @@ _OF_PAIRS = (
            "the better ones: the loss sees the difference alone, and what chosen and rejected "
            "have in common falls with the rejected. A little is normal; an SFT coefficient or a "
            "higher β holds it.",
-           source=RAFAILOV_2023),
+           source=RAFAILOV_2023,
+           within=NOT_POSITIVE),
     Metric(REJECTED, "log π of the rejected", "nats / completion", "mean of Σₜ log π(token)",
            "How likely the policy finds the rejected completions. It should fall faster than that "
            "of the chosen.",
-           source=RAFAILOV_2023),
+           source=RAFAILOV_2023,
+           within=NOT_POSITIVE),
 )
 _SFT = Metric(
-    SFT, "SFT loss", "nats / token", "mean of -log π(chosen)÷{tokens}",
+    SFT, "SFT loss", "nats / token", "mean of {-log π(chosen)}÷{tokens}",
     "How surprised the policy is by the chosen completions, a token; weighed by the SFT "
     "coefficient where that is on.",
-    absent="The SFT coefficient is 0, or no pairs are held out.", source=PANG_2024)
+    absent="The SFT coefficient is 0, or no pairs are held out.", source=PANG_2024,
+           within=NOT_NEGATIVE)
 
 
 def _held_out(metric: Metric) -> Metric:

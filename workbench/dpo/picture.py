@@ -89,7 +89,7 @@ OBJECTIVE = Objective(
           formula="L_PREF = mean of -log s(β·d)", source=RAFAILOV_2023),
      Term("c · L_SFT", "How surprised the policy is by the chosen completions, a token, times the "
           "SFT coefficient c: keeps them likely", optional=True,
-          formula="L_SFT = mean of -log π(chosen)÷{tokens}", source=PANG_2024)),
+          formula="L_SFT = mean of {-log π(chosen)}÷{tokens}", source=PANG_2024)),
     shares,
     curve=LossCurve(
         "Loss by margin",
@@ -99,7 +99,7 @@ OBJECTIVE = Objective(
         "adds to the loss, and where it is steep a pair teaches much",
         "margin β·d", "loss", "pairs", _curves, _mark, items, _say,
         least=2.0,
-        formula="d = log {π(chosen)÷π_start(chosen)} - log {π(rejected)÷π_start(rejected)}\n"
+        formula="d = log {π(chosen)}÷{π_start(chosen)} - log {π(rejected)}÷{π_start(rejected)}\n"
                 "sigmoid: -log s(β·d); hinge: max(0, 1 - β·d); ipo: (d - 1÷(2·β))²",
         source=f"{RAFAILOV_2023}; {ZHAO_2023}; {AZAR_2023}; {CHOWDHURY_2024}"),
     more=(SFT, DATA))

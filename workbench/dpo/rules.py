@@ -59,11 +59,11 @@ RULES = (
     health.Rule(
         "dpo_runaway", "Margin runs away", MARGIN, _runaway,
         "Raise the SFT coefficient (sft_coef) to 0.1 or more, raise β, or lower the learning rate.",
-        "sft_coef", lambda hp: max(0.1, 2 * hp.sft_coef), short="margin"),
+        "sft_coef", lambda hp: max(0.1, 2 * hp.sft_coef), short="Margin"),
     health.Rule(
         "dpo_by_heart", "Pairs known by heart", ACCURACY, _by_heart,
         "Stop here, bring more pairs, or lower the learning rate.", "learning_rate",
-        lambda hp: hp.learning_rate / 2, short="by heart"),
+        lambda hp: hp.learning_rate / 2, short="By heart"),
     *rules.of_compared(
         "dpo", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
         "learning_rate", lambda hp: hp.learning_rate / 4),

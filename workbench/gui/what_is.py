@@ -25,7 +25,7 @@ from workbench.gui.actions import set_tip
 from workbench.gui.setting_facts import facts_of
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.dialog import Dialog
-from workbench.gui.widgets.formula import printed_formula
+from workbench.gui.widgets.formula import printed_formula, terms_html
 from workbench.gui.widgets.theme import themes
 from workbench.settings import Spec
 
@@ -95,7 +95,7 @@ def show_explanation(parent: QWidget, about: Explanation) -> Dialog:
     """Open a page that says what something is."""
     dialog = Dialog(parent.window(), "what_is", WHAT_IS)
     dialog.setMinimumWidth(_WIDE)
-    heading = label(about.title, "heading", wrap=True)
+    heading = label(terms_html(about.title), "heading", wrap=True, rich=True)
     dialog.body.addWidget(heading)
     if about.formula:
         formula = named(label(rich=True, wrap=True), "what_is_formula", "Formula", "")

@@ -8,7 +8,7 @@ from workbench.learning.referenced_settings import DATA, UPDATE, ReferencedSetti
 from workbench.papers import ETHAYARAJH_2024, LOSHCHILOV_2019
 from workbench.settings import declare
 
-_WEIGHT = "λ_D·{good completions} : λ_U·{bad completions}, between 1 : 1 and 4 : 3"
+_WEIGHT = "λ_D·good completions : λ_U·bad completions, between 1 : 1 and 4 : 3"
 
 
 class KTOSettings(ReferencedSettings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.algorithm import Metric
+from workbench.algorithm import NOT_NEGATIVE, NOT_POSITIVE, Metric
 from workbench.learning.metrics import COMMON, DATA, DRAWN, EVAL, HELD, OF_WRITTEN
 from workbench.papers import ETHAYARAJH_2024
 
@@ -23,19 +23,23 @@ _OF_MARKS = (
     Metric(LOSS, "KTO loss", "", "mean of λ·[1 - s(±β·(h - z))]",
            "What the optimiser minimises, before each step. It begins at half the mean weight, 0.5 "
            "where both are 1: the policy is the start policy, and s(0) is a half.",
-           source=ETHAYARAJH_2024),
+           source=ETHAYARAJH_2024,
+           within=NOT_NEGATIVE),
     Metric(OF_GOOD, "KTO loss of the good", "", "{sum over the good}÷{completions}",
            "What good completions give to the loss, which is the sum of this and what bad ones "
-           "give.", source=ETHAYARAJH_2024),
+           "give.", source=ETHAYARAJH_2024,
+           within=NOT_NEGATIVE),
     Metric(OF_BAD, "KTO loss of the bad", "", "{sum over the bad}÷{completions}",
-           "What bad completions give to the loss.", source=ETHAYARAJH_2024),
+           "What bad completions give to the loss.", source=ETHAYARAJH_2024,
+           within=NOT_NEGATIVE),
     Metric(KL, "Reference point (z)", "nats / completion",
            "max(0, mean of log π(y'|x) - log π_start(y'|x))",
            "How far the policy has moved from the start policy, estimated of completions behind "
            "prompts that they do not belong to. A completion teaches most where its log-ratio is "
            "near z: a good one has to rise more than everything does. It is in nats, "
            "not times β; TRL calls it kl.",
-           source=ETHAYARAJH_2024, exact=True),
+           source=ETHAYARAJH_2024, exact=True,
+           within=NOT_NEGATIVE),
     Metric(REWARD_GOOD, "Implicit reward of the good", "",
            "mean of β·(log π - log π_start) of good completions",
            "The reward that the policy stands for by what it has become likelier to write. It "
@@ -44,7 +48,7 @@ _OF_MARKS = (
            "mean of β·(log π - log π_start) of bad completions",
            "The same of the bad completions. It should fall. TRL calls it rewards/rejected.",
            source=ETHAYARAJH_2024, absent=_NO_BAD),
-    Metric(MARGIN, "Good less bad", "", "{reward of the good} - {reward of the bad}",
+    Metric(MARGIN, "Good less bad", "", "reward of the good - reward of the bad",
            "By how much the implicit reward of the good ones is the higher. Where it grows without "
            "end while log π of the good falls, the policy forgets how to write. TRL calls it "
            "rewards/margins.", source=ETHAYARAJH_2024, absent=_ONE_KIND),
@@ -56,9 +60,11 @@ _OF_MARKS = (
            absent=_ONE_KIND, of=PAIRS, of_noun=PAIR),
     Metric(GOOD, "log π of the good", "nats / completion", "mean of Σₜ log π(token)",
            "How likely the policy finds the good completions. It should rise, or fall little.",
-           absent=_NO_GOOD),
+           absent=_NO_GOOD,
+           within=NOT_POSITIVE),
     Metric(BAD, "log π of the bad", "nats / completion", "mean of Σₜ log π(token)",
-           "How likely the policy finds the bad completions. It should fall.", absent=_NO_BAD),
+           "How likely the policy finds the bad completions. It should fall.", absent=_NO_BAD,
+           within=NOT_POSITIVE),
     Metric(SHARE, "Good ones", "share", "{good completions}÷{completions}",
            "How many of the completions are good. Where one kind is scarce, its weight brings it "
            "back.", exact=True),

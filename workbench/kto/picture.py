@@ -80,11 +80,11 @@ OBJECTIVE = Objective(
           "step", optional=True, formula="mean of λ·[1 - s(±β·(h - z))]", source=ETHAYARAJH_2024),
      Term("L_GOOD", "What the good completions gave: the less, the more the policy has come to "
           "write them, beyond what it does of everything. Weighed by λ_D, over all completions",
-          optional=True, formula="{sum over the good}λ_D·[1 - s(β·(h - z))]÷{completions}",
+          optional=True, formula="{Σ_good λ_D·[1 - s(β·(h - z))]}÷{completions}",
           source=ETHAYARAJH_2024, tone="good"),
      Term("L_BAD", "What the bad completions gave: the less, the more the policy has left them. "
           "Weighed by λ_U, over all completions",
-          optional=True, formula="{sum over the bad}λ_U·[1 - s(β·(z - h))]÷{completions}",
+          optional=True, formula="{Σ_bad λ_U·[1 - s(β·(z - h))]}÷{completions}",
           source=ETHAYARAJH_2024, tone="bad")),
     shares,
     curve=LossCurve(
@@ -95,7 +95,7 @@ OBJECTIVE = Objective(
         "moved on the whole, here the mean of the cycle's steps",
         "implicit reward β·h", "loss", "completions", _curves, _mark, items, _say,
         least=2.0,
-        formula="h = log {π÷π_start}\n{good}: λ_D·[1 - s(β·(h - z))]\n"
-                "{bad}: λ_U·[1 - s(β·(z - h))]",
+        formula="h = log {π}÷{π_start}\ngood: λ_D·[1 - s(β·(h - z))]\n"
+                "bad: λ_U·[1 - s(β·(z - h))]",
         source=ETHAYARAJH_2024),
     more=(OF_GOOD, OF_BAD, Z))

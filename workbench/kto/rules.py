@@ -99,21 +99,21 @@ RULES = (
     health.Rule(
         "kto_runaway", "Margin runs away", MARGIN, _runaway,
         "Raise β, lower the learning rate, or lower the weight of the bad ones.", "beta",
-        lambda hp: 2 * hp.beta, short="margin"),
+        lambda hp: 2 * hp.beta, short="Margin"),
     health.Rule(
         "kto_few_good", "Good ones scarce", SHARE, _few_good,
         "Raise the weight of good ones (desirable_weight), lower the threshold, or bring more that "
         "are good.", "desirable_weight", lambda hp: max(1.0, 2 * hp.desirable_weight),
-        short="good"),
+        short="Good"),
     health.Rule(
         "kto_few_bad", "Bad ones scarce", SHARE, _few_bad,
         "Raise the weight of bad ones (undesirable_weight), raise the threshold, or bring more "
         "that are bad.", "undesirable_weight", lambda hp: max(1.0, 2 * hp.undesirable_weight),
-        short="bad"),
+        short="Bad"),
     health.Rule(
         "kto_by_heart", "Known by heart", TOLD_APART, _by_heart,
         "Stop here, bring more completions, or lower the learning rate.", "learning_rate",
-        lambda hp: hp.learning_rate / 2, short="by heart"),
+        lambda hp: hp.learning_rate / 2, short="By heart"),
     *rules.of_compared(
         "kto", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
         "learning_rate", lambda hp: hp.learning_rate / 4),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.algorithm import Metric
+from workbench.algorithm import NOT_NEGATIVE, Metric
 from workbench.papers import (
     GAO_2022,
     HUANG_2024,
@@ -42,7 +42,8 @@ _ALL = (
            absent="No prompts are held out, or it was not their turn in this cycle.",
            short="held out"),
     Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
-           "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
+           "How much scores differ within a cycle. Near 0 there is nothing to learn from.",
+           within=NOT_NEGATIVE),
     Metric(KL, "KL to start policy", "nats / completion",
            "mean over completions of Σₜ KL estimate(log π - log π_start)",
            "How far completions have moved from the start policy, by the estimator that is set.",
@@ -50,7 +51,8 @@ _ALL = (
     Metric("objective/entropy", "Surprise of completions", "nats / completion",
            "mean over completions of -Σₜ log π(token)",
            "A one-sample estimate of the entropy of whole completions, as TRL logs it.",
-           source=HUANG_2024),
+           source=HUANG_2024,
+           within=NOT_NEGATIVE),
     Metric("objective/unlikely", "Unlikely tokens", "share",
            "share of tokens with π_start(token) < 0.1 %",
            "How many of the sampled tokens the start policy would almost never write. A rise means "
@@ -75,7 +77,7 @@ _ALL = (
            "mean tokens of prompt and completion that the reward model did not read",
            "How many tokens at the beginning of a text were left out because it was too long for "
            "the reward model, which reads the end. 0 where it reads everything."),
-    Metric(DRAWN, "Data drawn", "", "{steps}·{batch size}",
+    Metric(DRAWN, "Data drawn", "", "steps·batch size",
            "How many pairs or completions the steps of the cycle learned from. Where there are "
            "fewer to learn from, some come more than once.",
            absent=_OWN_WRITING, exact=True),
@@ -89,7 +91,8 @@ _ALL = (
            absent="No data is held out, or it was not its turn in this cycle.", exact=True),
     Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
            "Length of the gradient; spikes warn of instability.",
-           source=PASCANU_2013),
+           source=PASCANU_2013,
+           within=NOT_NEGATIVE),
     Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
            "Fewer than asked for when the limit on approx-KL ended the cycle early."),
     Metric(STEPS, "Optimiser steps", "steps", "gradients applied in the cycle",
@@ -97,8 +100,9 @@ _ALL = (
     Metric("val/num_eos_tokens", "Completions that ended", "completions",
            "completions with an end-of-sequence token",
            "The rest ran into the length limit."),
-    Metric("lr", "Learning rate", "", "learning_rate × schedule",
-           "The step size this cycle used.", exact=True),
+    Metric("lr", "Learning rate", "", "learning rate × schedule",
+           "The step size this cycle used.", exact=True,
+           within=NOT_NEGATIVE),
     Metric(SPEED, "Speed", "tokens / s", "{sampled tokens}÷{seconds of the cycle}",
            "Completion tokens sampled, scored and learned from per second."),
     Metric(SECONDS, "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),

@@ -56,4 +56,4 @@ def of_compared(
         health.Rule(f"{prefix}_kl", "Language is lost", "objective/kl", _kl, advice, setting,
                     change, short="KL"),
         health.Rule(f"{prefix}_unlikely", "Words the start policy would not write",
-                    "objective/unlikely", _unlikely, advice, setting, change, short="words"))
+                    "objective/unlikely", _unlikely, advice, setting, change, short="Words"))

@@ -268,8 +268,8 @@ class Hyperparameters(Settings):
         "the sum divided by completions times Response length, so a token weighs the same in "
         "every completion (Dr. GRPO).",
         advanced=True,
-        formula="token: {Σ_i Σ_t L_{it}}÷{Σ_i T_i}\nsequence: {1}÷{B}·Σ_i {Σ_t L_{it}}÷{T_i}\n"
-                "constant: {Σ_i Σ_t L_{it}}÷{B·response length}",
+        formula="token: {Σ_i Σ_t L_it}÷{Σ_i T_i}\nsequence: {1}÷{B}·Σ_i {Σ_t L_it}÷{T_i}\n"
+                "constant: {Σ_i Σ_t L_it}÷{B·response length}",
         source=f"{YU_2025}; {SHAO_2024}; {LIU_2025}",
     )
     leave_out_cut: bool = declare(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from workbench.algorithm import Metric
+import math
+
+from workbench.algorithm import NOT_NEGATIVE, Metric
 from workbench.learning.metrics import COMMON
 from workbench.papers import (
     SCHULMAN_2016,
@@ -45,11 +47,13 @@ METRICS = (
     COMMON["objective/cut"],
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
            "How open the next token is. A fast fall means the policy is losing its creativity.",
-           source=SCHULMAN_2017),
+           source=SCHULMAN_2017,
+           within=NOT_NEGATIVE),
     Metric("policy/approxkl", "Step size (approx-KL)", "nats / token",
            "mean of ½·(log π_after - log π_sampling)², once the cycle's last step is done",
            "How far the whole update of a cycle moved the policy from the one that sampled.",
-           source=SCHULMAN_2020),
+           source=SCHULMAN_2020,
+           within=NOT_NEGATIVE),
     Metric("policy/clipfrac", "Outside the trust region", "share",
            "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
            "How many of the sampled tokens the update moved further than the clip range, to either "
@@ -60,7 +64,8 @@ METRICS = (
            "mean of ½·(log π_new - log π_old)², before every step of the cycle",
            "TRL's measure. The cycle's first step is always 0 here, and its last one never "
            "counts: see Step size for what the update did.",
-           source=SCHULMAN_2020),
+           source=SCHULMAN_2020,
+           within=NOT_NEGATIVE),
     Metric("policy/clipfrac_avg", "Clip fraction before steps", "share",
            "share of tokens where the clipped loss is the larger one, before every step",
            "TRL's measure of how many tokens the clip held: of those outside the trust region only "
@@ -73,7 +78,8 @@ METRICS = (
              f"How strongly the {of} term alone would move the weights. All are as long as the "
              "whole only where they point the same way.",
              absent="It is measured where Gradient of each term is on, in Hyperparameters.",
-             short=of)
+             short=of,
+             within=NOT_NEGATIVE)
       for name, of, term in (
           (GRADIENT_OF["policy"], "policy", "L_POLICY"),
           (GRADIENT_OF["value"], "value", "(c₁·L_VF)"),
@@ -98,14 +104,17 @@ METRICS = (
     Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
            "1 before a cycle's first step. Over all tokens that could be sampled its mean is 1 "
            "whatever an update does; above 1 it favours those that were.",
-           source=SCHULMAN_2017),
+           source=SCHULMAN_2017,
+           within=NOT_NEGATIVE),
     Metric("val/ratio_start", "Ratio before the first step", "nats / token",
            "√ mean of (log π_read - log π_written)², before the cycle's first step",
            "How far what the update reads is from what was kept while writing, with the weights "
            "that wrote: 0 but for rounding (in bfloat16 up to about 0.05). Anything else is a "
-           "fault of the model or of PPO Workbench."),
+           "fault of the model or of PPO Workbench.",
+           within=NOT_NEGATIVE),
     Metric("val/ratio_var", "Ratio variance", "", "variance of ρ over tokens, at the last epoch",
-           "How unevenly the update moved tokens."),
+           "How unevenly the update moved tokens.",
+           within=NOT_NEGATIVE),
     Metric("val/explained_variance", "Explained variance", "share",
            "1 - {Var(R - V)}÷{Var(R)}, at least -1",
            "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse. "
@@ -113,7 +122,8 @@ METRICS = (
            "that scores had in the first cycle): then there is nothing to explain. R is what GAE "
            "makes of rewards and values: the lower λ, the more it is the next value, which is easy "
            "to foresee.",
-           absent="Completions were worth almost the same there, so there was nothing to explain."),
+           absent="Completions were worth almost the same there, so there was nothing to explain.",
+           within=(-1.0, 1.0)),
     COMMON["val/num_eos_tokens"],
     Metric("val/value", "Value estimate", "score", "mean of V over tokens",
            "The reward the value head expects, on average. It should follow the reward.",
@@ -126,10 +136,12 @@ METRICS = (
            source=f"{SHAO_2024}; {YU_2025}"),
     Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
            "How much better or worse tokens are judged than expected.",
-           source=SCHULMAN_2016),
+           source=SCHULMAN_2016,
+           within=NOT_NEGATIVE),
     COMMON["lr"],
     Metric("kl_coef", "KL coefficient", "", "β", "The price of KL this cycle used.",
-           source=ZIEGLER_2019),
+           source=ZIEGLER_2019,
+           within=NOT_NEGATIVE),
     COMMON["tokens_per_second"],
     COMMON["seconds"],
     COMMON["seconds/sampling"],
@@ -142,5 +154,6 @@ PRETRAINED = "val/pretrained_explained_variance"
 START_METRICS = (
     Metric(PRETRAINED, "Explained variance before the run", "share", "1 - {Var(R - V)}÷{Var(R)}",
            "How well pretrained values foresee completions of the start policy that were held "
-           "out."),
+           "out.",
+           within=(-math.inf, 1.0)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.algorithm import Metric
+from workbench.algorithm import NOT_NEGATIVE, Metric
 from workbench.learning.metrics import COMMON, DATA, DRAWN, HELD
 from workbench.papers import (
     BRADLEY_1952,
@@ -27,7 +27,8 @@ _OF_PAIRS = (
     Metric(LOSS, "Loss of pairs", "", "mean over pairs of -log s(r_chosen - r_rejected)",
            "What the optimiser minimises, before each step, with margins and centring where they "
            "are on. ln 2 = 0.693 is a model that prefers neither completion.",
-           source=f"{BRADLEY_1952}; {OUYANG_2022}"),
+           source=f"{BRADLEY_1952}; {OUYANG_2022}",
+           within=NOT_NEGATIVE),
     Metric(ACCURACY, "Right choices", "share", "share of pairs with r_chosen > r_rejected",
            "How often the chosen completion has the higher score. A tie is no win; guessing is "
            "right half of the time.", source=OUYANG_2022, of=DRAWN, short="right"),
@@ -42,11 +43,13 @@ _OF_PAIRS = (
     Metric(FORESEEN, "Choices foreseen", "share", "1 - 4·mean (1 - s(r_chosen - r_rejected))²",
            "Which share of the choices' variance the chances foresee: 0 for a coin, 1 for one that "
            "is always right and sure, below 0 for one that is surer than it should be.",
-           source=BRIER_1950),
+           source=BRIER_1950,
+           within=(-3.0, 1.0)),
     Metric(LENGTH, "Correlation with length", "", "Pearson's r of score and tokens",
            "How far the score goes with how long the text is. Near 1 it is little more than "
            "length, and what learns from it will write more and more.",
-           absent="All texts are of one length, or have one score.", source=SINGHAL_2023),
+           absent="All texts are of one length, or have one score.", source=SINGHAL_2023,
+           within=(-1.0, 1.0)),
 )
 
 
@@ -67,7 +70,8 @@ METRICS = (
            "them once, so what differs from cycle to cycle is the judge alone."),
     Metric(SPREAD, "Spread of the policy's samples", "", "deviation of r(x, y) over the same",
            "How far the scores of the policy's own completions lie apart. Near 0 the model tells "
-           "pairs apart, but not what the policy writes."),
+           "pairs apart, but not what the policy writes.",
+           within=NOT_NEGATIVE),
     Metric(PASSES, "Passes over the pairs", "passes", "{pairs learned from}÷{pairs to learn from}",
            "How often each pair has been learned from so far. Beyond two or three passes pairs are "
            "learned by heart."),

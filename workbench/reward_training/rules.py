@@ -83,15 +83,15 @@ RULES = (
     health.Rule(
         "reward_by_heart", "Pairs known by heart", ACCURACY, _by_heart,
         "Stop here, bring more pairs, or lower the learning rate.", "learning_rate",
-        lambda hp: hp.learning_rate / 2, short="by heart"),
+        lambda hp: hp.learning_rate / 2, short="By heart"),
     health.Rule(
         "reward_overfitted", "Held-out loss rises", HELD_LOSS, _overfitted,
         "Go back to the checkpoint with the best held-out pairs, or lower the learning rate.",
-        "learning_rate", lambda hp: hp.learning_rate / 2, short="overfitted"),
+        "learning_rate", lambda hp: hp.learning_rate / 2, short="Overfitted"),
     health.Rule(
         "reward_length", "The score is length", HELD_LENGTH, _length,
         "Bring pairs whose chosen completions are not the longer, or the shorter, ones.",
-        short="length"),
+        short="Length"),
 )
 WATCHED = (LOSS, ACCURACY, HELD_ACCURACY, HELD_LOSS, PASSES, HELD, LENGTH, HELD_LENGTH,
            "policy/grad_norm")

@@ -43,7 +43,7 @@ class CalibrationPlot(QWidget):
         self.plot.setMinimumSize(120, _LEAST_HEIGHT)
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.hideButtons()
-        self.plot.getAxis("left").setWidth(44)
+        self.plot.getAxis("left").setWidth(54)
         self.cells = pg.ImageItem()
         self.diagonal = pg.PlotDataItem()
         self.means = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=6)

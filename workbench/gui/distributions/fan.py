@@ -29,6 +29,7 @@ _ABOVE = 8  # pixels, for the upper half of a number at the very top
 _LEAST_HEIGHT = 150  # pixels
 _OF_BANDS = "Drawn of the bands of this cycle: its single numbers are not kept"
 _DRAWN = 2000  # numbers that quantiles are drawn as
+_ALONE = np.array([-0.3, 0.3])  # where the band of a single cycle begins and ends
 _NOTHING = "Nothing is known of it in this run"
 
 
@@ -176,6 +177,9 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         event.accept()
 
     def _draw_bands(self, x: Array, rows: Array) -> None:
+        limits = (x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5) if len(x) else (0.0, 1.0)
+        if len(x) == 1:  # a single cycle has a width to be seen
+            x, rows = x + _ALONE, rows[[0, 0]]
         for band, low, high in zip(self.bands, (1, 5), (19, 15), strict=True):
             band.setPath(pg.arrayToQPath(
                 np.concatenate([x, x[::-1]]), np.concatenate([rows[:, low], rows[::-1, high]])))
@@ -183,7 +187,7 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         if len(x):
             for plot in (self._over, self._beside):
                 plot.setYRange(*view_range(rows), padding=0)
-            self._over.setXRange(x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5, padding=0)
+            self._over.setXRange(*limits, padding=0)
 
     def _draw_values(self, spread: Spread, row: Array | None) -> None:
         values = spread.values

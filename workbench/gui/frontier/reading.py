@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.algorithms import algorithm_named, algorithm_of_run, headlines, way_of_run
+from workbench.algorithms import (
+    algorithm_named,
+    algorithm_of_run,
+    find_metric,
+    headlines,
+    way_of_run,
+)
 from workbench.formatting import format_duration
 from workbench.gui.metrics.reading import read_series
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
@@ -158,7 +164,8 @@ def _track(store: Store, run: RunRecord, y: Y, by: Mapping[str, str], way: str) 
         points = np.vstack([[0.0, store.compared_start(run.id), 0.0], points])
     points = points[np.isfinite(points).all(axis=1)]
     cycles = points[:, 0]
-    far = np.maximum(points[:, 2], 0.0)  # an estimate may be below 0, which no distance is
+    # An estimate may be below 0, which no distance is, or of nothing but rounding.
+    far = np.where(points[:, 2] < find_metric(KL).rounding, 0.0, points[:, 2])
     called = f"{run.name} · {way}" if way and way not in run.name else run.name
     return Track(run.id, called, name, _setting(run), cycles, points[:, 1], {
         "kl": far, "root": np.sqrt(far), "samples": _samples(store, run, cycles),

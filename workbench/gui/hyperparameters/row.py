@@ -12,6 +12,7 @@ from workbench.formatting import format_value
 from workbench.gui.hyperparameters.fields import make_field, tooltip
 from workbench.gui.what_is import explain_by, of_setting
 from workbench.gui.widgets.controls import enable, label, tool_button
+from workbench.gui.widgets.formula import terms_html
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.layouts import STRETCH, vbox
 from workbench.gui.widgets.plain_text import plain_tip
@@ -33,7 +34,8 @@ class Row(QWidget):
         explain_by(self, lambda: of_setting(spec))
         digits = QFontMetrics(number_font())
         self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
-        self.label = label(spec.label, wrap=True)
+        title = terms_html(spec.label)
+        self.label = label(title, wrap=True, rich=title != spec.label)
         self.label.setBuddy(self.field)
         self.note = label(spec.unit, "muted", wrap=True, name=f"note_{spec.name}")
         small = self.note.font()

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QGraphicsEllipseItem, QGraphicsItem
 
 from workbench.gui.metrics.axes import Scale
 from workbench.gui.metrics.data import Array, Curve, RunData, XAxis, in_view
-from workbench.gui.metrics.overlays import FEW, make_curve, mix
+from workbench.gui.metrics.overlays import FEW, Alone, make_curve, mix
 from workbench.gui.widgets.theme import Theme
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
@@ -35,11 +35,14 @@ class Curves:
         self.smoothed = False
         """Whether the curves are those of a moving average."""
         self.items = []
+        self._colours = [""] * len(self.names)
+        self.alone = Alone(canvas, 5, 3)
         for i, _ in enumerate(self.names):
             raw, smooth, head = make_curve(), make_curve(), _Dot()
             for z, item in ((1, raw), (3, smooth)):
                 item.setZValue(z - bool(i))
                 canvas.addItem(item)
+            head.setZValue(3 - bool(i))  # the first covers those beside it
             canvas.addItem(head, ignoreBounds=True)
             self.items.append((raw, smooth, head))
 
@@ -48,6 +51,8 @@ class Curves:
         self.curves = [run.curves.get(name) or Curve() for name in self.names]
         self.positions = [run.positions(curve.cycles, x_axis) for curve in self.curves]
         self.smoothed = not raw_only and any(t.weight > 0 for t in self.curves)
+        self.alone.put([(x, scale.forward(self.drawn(curve)), colour) for x, curve, colour in zip(
+            self.positions[::-1], self.curves[::-1], self._colours[::-1], strict=True)])
         for items, curve, x in zip(self.items, self.curves, self.positions, strict=True):
             raw, smooth, head = items
             raw.setVisible(self.smoothed)
@@ -95,6 +100,7 @@ class Curves:
 
     def apply_theme(self, theme: Theme, colours: Sequence[str]) -> None:
         """Draw each curve in its colour."""
+        self._colours = list(colours)
         for i, ((raw, smooth, head), colour) in enumerate(zip(self.items, colours, strict=True)):
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             few = i >= len(self.positions) or len(self.positions[i]) < FEW

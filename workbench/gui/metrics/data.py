@@ -256,11 +256,15 @@ def discounted_sum(values: Array, weight: float) -> Array:
     return result
 
 
-def robust_range(arrays: Sequence[Array], noise: float = 0.0) -> tuple[float, float] | None:
+def robust_range(
+    arrays: Sequence[Array], noise: float = 0.0,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> tuple[float, float] | None:
     """Return a y range that a few outliers cannot stretch, or None without any finite value.
 
     The 1st to 99th percentile and a margin; the true extremes where they are not far out. Values
     that differ by less than an axis can tell, or are all below ``noise``, get a range to stand in.
+    Beyond ``bounds`` there is no margin.
     """
     parts = [a[:: max(1, len(a) // _SAMPLE)] for a in arrays]
     values = np.concatenate(parts) if parts else np.empty(0)
@@ -275,6 +279,8 @@ def robust_range(arrays: Sequence[Array], noise: float = 0.0) -> tuple[float, fl
     high = most if few or most <= high + reach else high
     size = max(abs(low), abs(high))
     if size <= noise:
-        return -1.0, 1.0
+        return max(-1.0, min(bounds[0], 0.0)), min(1.0, max(bounds[1], 0.0))
     margin = 0.08 * (high - low) if high - low > _TOLD_APART * size else 0.1 * size
-    return low - margin, high + margin
+    # Where a number lies beyond, as an estimate may, it has its margin all the same.
+    return (max(low - margin, bounds[0]) if low >= bounds[0] else low - margin,
+            min(high + margin, bounds[1]) if high <= bounds[1] else high + margin)

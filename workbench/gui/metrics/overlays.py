@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPen
 
@@ -47,6 +48,7 @@ class Overlays:
         self._looks: list[tuple[str, Qt.PenStyle]] = []
         self._given: list[object] = []
         self.runs: list[Drawn] = []
+        self.alone = Alone(canvas, 5, -1)
 
     def draw(self, runs: Sequence[RunData], name: str, scale: Scale, x_axis: XAxis,
              raw: bool = False) -> None:
@@ -65,6 +67,7 @@ class Overlays:
             self.apply_theme(self._theme)
         for item in self._curves[len(runs):]:
             item.hide()
+        before = list(self._given)
         for i, (run, item) in enumerate(zip(runs, self._curves, strict=False)):
             curve = run.curves.get(name) or Curve()
             drawn = curve.values if raw else curve.smooth
@@ -78,6 +81,12 @@ class Overlays:
             self.runs[i] = Drawn(run.name, x, drawn[begin:].copy())
             item.setData(x, scale.forward(self.runs[i].values), antialias=len(x) < FEW)
             item.show()
+        if self._given != before or not runs:
+            self._draw_alone(scale)
+
+    def _draw_alone(self, scale: Scale) -> None:
+        self.alone.put([(drawn.x, scale.forward(drawn.values), self._colour(run_id))
+                        for run_id, drawn in zip(self._ids, self.runs, strict=True)])
 
     def values_between(self, low: float, high: float) -> list[Array]:
         """Return the values of what is seen in this part of x."""
@@ -87,10 +96,40 @@ class Overlays:
         """Draw in the colours of ``theme``."""
         self._theme = theme
         for run_id, item in zip(self._ids, self._curves, strict=False):
-            pen = QPen(QColor(mix(run_colour(run_id, theme), theme.base, 0.8)), 1)
+            pen = QPen(QColor(self._colour(run_id)), 1)
             pen.setCosmetic(True)
             pen.setStyle(run_line(run_id))
             item.setPen(pen)
+
+    def _colour(self, run_id: int) -> str:
+        return mix(run_colour(run_id, self._theme), self._theme.base, 0.8)
+
+
+class Alone:
+    """Dots where a number has none beside it, to which no line could go."""
+
+    def __init__(self, canvas: pg.PlotWidget, size: int, z: int) -> None:
+        self.item = pg.ScatterPlotItem(size=size, pxMode=True, pen=pg.mkPen(None))
+        self.item.setZValue(z)
+        canvas.addItem(self.item, ignoreBounds=True)
+
+    def put(self, curves: Sequence[tuple[Array, Array, str]]) -> None:
+        """Draw those of the ``curves``: where their points are, as high as they are drawn, in
+        which colour."""
+        spots = [(float(x[i]), float(y[i]), colour)
+                 for x, y, colour in curves for i in alone(y[:len(x)])]
+        if spots or len(self.item.data):
+            x, y, colours = zip(*spots, strict=True) if spots else ((), (), ())
+            self.item.setData(x, y, brush=[pg.mkBrush(colour) for colour in colours])
+
+
+def alone(values: Array) -> NDArray[np.int_]:
+    """Return the places of the numbers that have none before and none after them, (m,) of (n,)."""
+    there = np.isfinite(values)
+    if len(values) > 1 and there.all():
+        return np.empty(0, int)
+    beside = np.concatenate([[False], there, [False]])
+    return np.flatnonzero(there & ~beside[:-2] & ~beside[2:])
 
 
 def make_curve() -> pg.PlotDataItem:

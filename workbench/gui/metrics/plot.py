@@ -152,15 +152,21 @@ class MetricPlot(QFrame):
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
         noise = 0.0 if self.about.exact else max(_NOISE, self.about.rounding)
-        found = robust_range([self._scale.forward(part) for part in parts], noise)
+        bounds = self._bounds()
+        found = robust_range([self._scale.forward(part) for part in parts], noise, bounds)
         if found:
-            wanted = _with_room(*found, self._box.height())
+            wanted = _with_room(*found, self._box.height(), bounds)
             slack = _STEADY * (wanted[1] - wanted[0])
             if any(abs(new - old) > slack
                    for new, old in zip(wanted, self._box.viewRange()[1], strict=True)):
                 self._show_y(*wanted)
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
+
+    def _bounds(self) -> tuple[float, float]:
+        """Return the heights between which numbers of all the metrics can be."""
+        least, most = zip(*(find_metric(name).bounds for name in self.names), strict=True)
+        return self._scale.height(min(least)), self._scale.height(max(most))
 
     def _show_y(self, low: float, high: float) -> None:
         """Show this part of y, and let it be moved no farther than the outermost value."""
@@ -412,7 +418,13 @@ class MetricPlot(QFrame):
             self.panned.emit(*self._box.viewRange()[0])
 
 
-def _with_room(low: float, high: float, height: float) -> tuple[float, float]:
-    """Return a range in which a dot on the outermost value is whole in a plot of few pixels."""
-    missing = max(0.0, _DOT_PX - _MARGIN * height) / max(height - 2 * _DOT_PX, _DOT_PX)
-    return low - missing * (high - low), high + missing * (high - low)
+def _with_room(
+    low: float, high: float, height: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> tuple[float, float]:
+    """Return a range in which a dot on the outermost value is whole in a plot of few pixels, also
+    on one of the ``bounds``, where there is no margin."""
+    margin = _MARGIN * (high - low)
+    reach = _DOT_PX * (high - low) / max(height - 2 * _DOT_PX, _DOT_PX)
+    return (min(low, low + (0.0 if low == bounds[0] else margin) - reach),
+            max(high, high - (0.0 if high == bounds[1] else margin) + reach))

@@ -106,7 +106,8 @@ class Bars(pg.PlotWidget):
         low, high = min(0.0, float(starts.min()), float(ends.min())), max(
             0.0, float(starts.max()), float(ends.max()))
         room = 0.12 * (high - low) or 1.0
-        self.setYRange(low - room, high + room, padding=0)
+        # Below what is never negative there is only room for the line.
+        self.setYRange(low - (room if low < 0 else 0.1 * room), high + room, padding=0)
         self.setXRange(picture.cycles[0] - 0.7, max(picture.cycles[-1], 4) + 0.7, padding=0)
         self.getAxis("bottom").setLabel("cycle", color=theme.muted)
         self.setAccessibleDescription(

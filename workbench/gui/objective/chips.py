@@ -15,6 +15,7 @@ from workbench.formatting import percent, short_number
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import explain_by, of_term, show_explanation
 from workbench.gui.widgets.controls import describe, label, named, tool_button
+from workbench.gui.widgets.formula import formula_html
 from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.theme import Theme, mix, themes
 
@@ -57,7 +58,7 @@ class Chip(QLabel):
         if not share.off and math.isfinite(moved):
             short += f" ∇ {percent(moved)}"
         said = f" {short}" if low else f"<br>{html.escape(self.said)}"
-        self.setText(f"<b>{html.escape(self._term.title)}</b>{said}")
+        self.setText(f"<b>{formula_html(self._term.title)}</b>{said}")
         describe(self, f"{self.said}\n{self._term.help}")
         self.setAccessibleDescription(self.said)
         self.setVisible(not (self._term.optional and share.off))
@@ -150,7 +151,7 @@ class Formula(QWidget):
         if objective.terms != self._terms:
             self._make(objective.terms)
         said = short_number(picture.total[picture.row])
-        title = f"<b>{html.escape(objective.title)}</b>"
+        title = f"<b>{formula_html(objective.title)}</b>"
         self.total.setText(f"{title} {said} =" if self._low else f"{title} =<br>{said}")
         self.total.setAccessibleName(objective.title)
         self.total.setAccessibleDescription(said)

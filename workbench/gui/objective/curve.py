@@ -18,6 +18,7 @@ from workbench.gui.objective.chips import tone_colour
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import Explanation, explain_by, of_picture
 from workbench.gui.widgets.controls import describe, named
+from workbench.gui.widgets.formula import formula_html
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _NOT_KEPT = ("The {} of cycle {:,} were not kept, so that the curve stands alone. Set Token "
@@ -28,7 +29,7 @@ _DOT = 7  # pixels
 _PLACES = 300  # along the axis; of dots of one kind in the same place one is drawn
 _LOW = 200  # pixels of height below which the curves have it all
 _ABOVE = 8  # pixels, for the upper half of a number at the very top
-_AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
+_AXIS = 54  # pixels of the y axes, so that both plots have x in the same places
 
 
 class CurvePlot(pg.GraphicsLayoutWidget):
@@ -113,8 +114,8 @@ class CurvePlot(pg.GraphicsLayoutWidget):
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(theme.border)
                 plot.getAxis(side).setTextPen(theme.muted)
-            plot.getAxis("left").setLabel(title, color=theme.muted)
-            plot.getAxis("bottom").setLabel(curve.x, color=theme.muted)
+            plot.getAxis("left").setLabel(formula_html(title), color=theme.muted)
+            plot.getAxis("bottom").setLabel(formula_html(curve.x), color=theme.muted)
         self._fit(self._low)  # a label is shown when its text is set
 
     def _draw_curves(self, curves: Sequence[Curve], edge: float, theme: Theme) -> None:
@@ -136,7 +137,8 @@ class CurvePlot(pg.GraphicsLayoutWidget):
         low, high = min(0.0, *(float(h.min()) for h in heights)), max(
             float(h.max()) for h in heights)
         room = 0.08 * (high - low) or 1.0
-        self._upper.setYRange(low - room, high + room, padding=0)
+        # Below what is never negative there is only room for dots.
+        self._upper.setYRange(low - (room if low < 0 else 0.25 * room), high + room, padding=0)
         for plot in (self._upper, self._lower):
             plot.setXRange(-edge, edge, padding=0.02)
 

@@ -30,7 +30,7 @@ _POINTS = 121  # of a curve, beside its corners
 _LOW = 200  # pixels of height below which the curves have it all
 _HIGH = 330  # from here on there is room for the epochs as well
 _ABOVE = 8  # pixels, for the upper half of a number at the very top
-_AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
+_AXIS = 54  # pixels of the y axes, so that both plots have x in the same places
 
 
 class _Dots:

@@ -9,12 +9,14 @@ _LETTER = "A-Za-zα-ω"
 _ALONE = rf"(?<![{_LETTER}])(?<![{_LETTER}]['’])"
 # A letter by itself is a variable, and so is each of several Greek ones, but not the article.
 _VARIABLE = re.compile(rf"{_ALONE}(?!a(?=\s))([{_LETTER}])(?![{_LETTER}])|([α-ω])")
-# An index is a group in braces, a word, or a number, after a letter, a sum or a bracket.
-_INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[Σ)]))([_^])(?:\{{([^}}]*)\}}|([^\W_]+))")
+# An index is a group in braces, a word, or a number, after a letter, also a primed one, a sum or a
+# bracket.
+_INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[{_LETTER}]')|(?<=[Σ)]))"
+                    r"([_^])(?:\{([^}]*)\}|([^\W_]+))")
 _FRACTION = re.compile(r"\{([^{}]*)\}÷\{([^{}]*)\}")
 _SUM = re.compile(r"\s[-+]\s|·")
 _MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}\d])")  # no hyphen in a word
-_TERM = re.compile(r"\bL_[A-Z]+\b")
+_TERM = re.compile(r"\b(?:L_[A-Z]+|[α-ω]_[A-Z])\b")
 _TAG = re.compile(r"(<[^>]*>|&\w+;)")
 
 
@@ -56,7 +58,8 @@ def _line(text: str) -> str:
 
 
 def terms_html(text: str) -> str:
-    """Return a sentence as HTML, in which the names of terms, L_POLICY, stand as in formulas."""
+    """Return a sentence as HTML, in which the names of terms, L_POLICY, and letters with an index,
+    λ_D, stand as in formulas."""
     return _TERM.sub(lambda found: formula_html(found[0]), html.escape(text, quote=False))
 
 
