@@ -183,6 +183,20 @@ def recent(history: History, name: str, count: int = RECENT) -> float:
     return median(values) if known else math.nan
 
 
+def so_far(history: History, name: str, count: int = RECENT) -> float:
+    """Return the median of the last ``count`` numbers that a metric had, of as many as there are
+    yet: of what a single cycle measures well. NaN where there is none."""
+    known = [value for value in history.get(name, ()) if math.isfinite(value)][-count:]
+    return median(known) if known else math.nan
+
+
+def over_so_far(history: History, name: str) -> str:
+    """Return what :func:`so_far` was taken over, in words."""
+    number = len(history.get(name, ()))
+    return OVER_RECENT if number >= RECENT else "" if number < 2 else (
+        f"median of the first {number} cycles")
+
+
 def first(history: History, name: str) -> float:
     """Return the mean of the first cycles, which later ones are compared with. NaN while the last
     ones are still among them."""

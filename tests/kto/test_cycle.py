@@ -356,6 +356,22 @@ def test_health_speaks_of_a_kind_that_is_scarce():
     assert rule.suggestion(KTOSettings()) == {"desirable_weight": 2.0}
 
 
+def test_a_scarce_kind_is_told_of_in_a_short_run_too():
+    rule = next(rule for rule in RULES if rule.name == "kto_few_good")
+    hp, drawn = KTOSettings(), {"marks/good": [0.125], "data/size": [1000.0]}
+    found = rule.read({**drawn, "data/drawn": [64.0]}, hp)
+    assert found.severity == "warning"
+    assert found.over == ""
+    assert rule.read({"marks/good": [0.125, 0.1], "data/drawn": [40.0] * 2,
+                      "data/size": [1000.0] * 2}, hp).over == "median of the first 2 cycles"
+    # Of few of many it may be chance, but not where they are all that there are.
+    assert not rule.read({**drawn, "data/drawn": [8.0]}, hp).known
+    assert rule.read({**drawn, "data/drawn": [8.0], "data/size": [8.0]}, hp).severity == "warning"
+    texts = [marked(chr(66 + i), "cd"[i % 2] * (1 + i % 3), float(i < 2)) for i in range(16)]
+    short = findings(texts, cycles=1, batch_size=16, steps_per_cycle=1, learning_rate=1e-5)
+    assert [f.rule for f in short] == ["kto_few_good"]
+
+
 def test_health_speaks_of_good_ones_that_fall_with_the_bad():
     metrics = {"rewards/good": -2.0, "rewards/good_less_bad": 6.0, "logps/good": -50.0,
                "loss/kto": 0.1, "policy/grad_norm": 1.0, "marks/good": 0.5}

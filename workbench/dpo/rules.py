@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from workbench import health
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, METRICS, PASSES
 from workbench.formatting import number, percent
-from workbench.learning import counts, rules
+from workbench.learning import rules
 from workbench.learning.metrics import EVAL, HELD
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
@@ -36,19 +34,8 @@ def _runaway(history: health.History, hp: DPOSettings) -> health.Reading:
 
 
 def _by_heart(history: health.History, hp: DPOSettings) -> health.Reading:
-    """Accuracy 1 on what was read several times says nothing, unless held-out pairs say so too."""
-    own, held = health.recent(history, ACCURACY), health.recent(history, _HELD)
-    passes = health.last(history, PASSES)
-    gap = own - held if math.isfinite(held) else (0.3 if own > 0.99 else 0.0)
-    share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    known = math.isfinite(held)
-    value = f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own)
-    limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
-        "above 99% after two passes, with nothing held out")
-    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
-    return health.spoken(value, limit, share, "warning", (
-        f"{percent(own)} of the pairs are told apart after {passes:.1f} passes{but}: they are "
-        "known by heart."))
+    return rules.by_heart(
+        history, ACCURACY, _HELD, PASSES, ("of the pairs are told apart", "they are"))
 
 
 RULES = (

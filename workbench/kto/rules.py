@@ -19,12 +19,13 @@ from workbench.kto.metrics import (
     SHARE,
     TOLD_APART,
 )
-from workbench.learning import counts, rules
-from workbench.learning.metrics import EVAL
+from workbench.learning import rules
+from workbench.learning.metrics import DATA, DRAWN, EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD, _HELD_PAIRS = f"{EVAL}{TOLD_APART}", f"{EVAL}{PAIRS}"
 _FAR_MARGIN, _FAR_NATS, _FALLEN = 5.0, 50.0, 0.2
+_ENOUGH = 64
 _SCARCE = 4.0
 """So many times as much as the other kind may one weigh."""
 
@@ -50,6 +51,14 @@ def _runaway(history: health.History, hp: KTOSettings) -> health.Reading:
             f"{percent(fallen)} less likely in nats: the policy runs away from both."))
 
 
+def _good(history: health.History) -> float:
+    """Return the share of good ones as soon as so many were drawn that it is that of the data, or
+    nearly; NaN before."""
+    drawn = [count for count in history.get(DRAWN, ()) if math.isfinite(count)]
+    enough = sum(drawn) >= min(_ENOUGH, health.last(history, DATA))
+    return health.so_far(history, SHARE) if enough else health.recent(history, SHARE)
+
+
 def _scarce(good: float, bad: float) -> tuple[float, float, str]:
     """Return how many times as much the other kind weighs as one of which there is a share of
     ``good``, the share of the limit that this is, and the ratio in words."""
@@ -58,37 +67,27 @@ def _scarce(good: float, bad: float) -> tuple[float, float, str]:
 
 
 def _few_good(history: health.History, hp: KTOSettings) -> health.Reading:
-    good = health.recent(history, SHARE)
+    good = _good(history)
     times, share, value = _scarce(hp.desirable_weight * good, hp.undesirable_weight * (1 - good))
     return health.spoken(value, f"bad ones weighing {_SCARCE:g} times as much", share, "warning", (
         f"{percent(good)} of the completions are good, and with their weights the bad ones count "
         f"{number(times, 1)} times as much: the policy learns what not to write, and little of "
-        "what to."))
+        "what to."), health.over_so_far(history, SHARE))
 
 
 def _few_bad(history: health.History, hp: KTOSettings) -> health.Reading:
-    good = health.recent(history, SHARE)
+    good = _good(history)
     times, share, value = _scarce(hp.undesirable_weight * (1 - good), hp.desirable_weight * good)
     return health.spoken(value, f"good ones weighing {_SCARCE:g} times as much", share, "warning", (
         f"{percent(1 - good)} of the completions are bad, and with their weights the good ones "
-        f"count {number(times, 1)} times as much: the policy hardly learns what not to write."))
+        f"count {number(times, 1)} times as much: the policy hardly learns what not to write."),
+        health.over_so_far(history, SHARE))
 
 
 def _by_heart(history: health.History, hp: KTOSettings) -> health.Reading:
-    """What is told apart after several passes says nothing, unless the held-out ones are too."""
-    own, held = health.recent(history, TOLD_APART), health.recent(history, _HELD)
-    passes = health.last(history, PASSES)
-    known = math.isfinite(held)
-    said = counts.say_held(history, held, _HELD_PAIRS, PAIR)
-    gap = own - held if known else (0.3 if own > 0.99 else 0.0)
-    share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    but = f" but of the held-out ones {said}" if known else ""
-    return health.spoken(
-        f"{percent(own)}, held out {said}" if known else percent(own),
-        "above 95% after two passes, and 15 points above the held-out ones" if known else
-        "above 99% after two passes, with nothing held out", share, "warning", (
-            f"{percent(own)} of the good and bad completions are told apart after {passes:.1f} "
-            f"passes{but}: they are known by heart."))
+    return rules.by_heart(
+        history, TOLD_APART, _HELD, PASSES,
+        ("of the good and bad completions are told apart", "they are"), of=_HELD_PAIRS, noun=PAIR)
 
 
 RULES = (
@@ -118,5 +117,5 @@ RULES = (
         "kto", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
-WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES,
-           _HELD_PAIRS, "policy/grad_norm")
+WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, DRAWN, DATA, TOLD_APART, _HELD,
+           PASSES, _HELD_PAIRS, "policy/grad_norm")

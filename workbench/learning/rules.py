@@ -9,6 +9,8 @@ from typing import Any
 
 from workbench import health
 from workbench.formatting import percent
+from workbench.learning import counts
+from workbench.learning.metrics import HELD
 from workbench.settings import Value
 
 _UNLIKELY = 0.1
@@ -41,6 +43,37 @@ def _unlikely(history: health.History, hp: Any) -> health.Reading:
         health.both(now / _UNLIKELY), "serious" if now > 3 * _UNLIKELY else "warning", (
             f"{percent(now)} of the tokens of the compared completions are ones that the start "
             "policy would write less than once in a thousand times."))
+
+
+def by_heart(
+    history: health.History, own: str, held: str, passes: str, said: tuple[str, str], *,
+    of: str = HELD, noun: str = "", every: int = 1,
+) -> health.Reading:
+    """Return where the rule stands that what is told apart after several passes says nothing,
+    unless the held-out ones are told apart too. A cycle of several passes is enough to tell.
+
+    Args:
+        own, held, passes: the metrics: shares of what is learned from and of what is held out, and
+            how often each has been learned from.
+        said: of what ``own`` is the share, and what is then said to be known by heart.
+        of, noun: what ``held`` is a share of, as :func:`workbench.learning.counts.say_held`.
+        every: after how many cycles held-out ones are read.
+    """
+    share, apart = health.so_far(history, own), health.so_far(history, held)
+    times, told = health.last(history, passes), counts.say_held(history, apart, of, noun)
+    known = math.isfinite(apart)
+    none = not known and len(history.get(own, ())) >= every
+    gap = share - apart if known else math.nan if not none else 0.3 if share > 0.99 else 0.0
+    value = f"{percent(share)}, held out {told}" if known else percent(share)
+    limit = ("above 99% after two passes, with nothing held out that tells" if none else
+             "above 95% after two passes, and 15 points above the held-out ones")
+    but = (f" but of the held-out ones {told}: {said[1]} known by heart" if known else
+           f", and nothing is held out that tells whether others are: {said[1]} most likely "
+           "known by heart")
+    return health.spoken(
+        value, limit, health.both(share / 0.95, times / 2, gap / 0.15), "warning",
+        f"{percent(share)} {said[0]} after {times:.1f} passes{but}.",
+        health.over_so_far(history, own))
 
 
 def of_compared(

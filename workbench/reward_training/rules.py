@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from workbench import health
-from workbench.formatting import number, percent
-from workbench.learning import counts
+from workbench.formatting import number
+from workbench.learning import rules
 from workbench.learning.metrics import HELD
 from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.metrics import (
@@ -30,19 +30,9 @@ def _not_finite(history: health.History, hp: RewardSettings) -> health.Reading:
 
 
 def _by_heart(history: health.History, hp: RewardSettings) -> health.Reading:
-    """Right on all that was read several times says nothing, unless held-out pairs say so too."""
-    own, held = health.recent(history, ACCURACY), health.recent(history, HELD_ACCURACY)
-    passes = health.last(history, PASSES)
-    known = math.isfinite(held)
-    gap = own - held if known else (0.3 if own > 0.99 else 0.0)
-    share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    value = f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own)
-    limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
-        "above 99% after two passes, with nothing held out")
-    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
-    return health.spoken(value, limit, share, "warning", (
-        f"{percent(own)} of the choices are right after {passes:.1f} passes{but}: the pairs are "
-        "known by heart."))
+    return rules.by_heart(
+        history, ACCURACY, HELD_ACCURACY, PASSES, ("of the choices are right", "the pairs are"),
+        every=hp.held_out_every)
 
 
 def _overfitted(history: health.History, hp: RewardSettings) -> health.Reading:
