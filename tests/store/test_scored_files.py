@@ -61,6 +61,8 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
     assert [text.score for text in read_scored(path).texts] == [1.0, 0.0, 1.0]
     path.write_text("prompt,completion,score\nA, b,1\nA, b,0\nA, b,0\nA, c,0\nB, b,0\n")
     assert read_scored(path).summary == "5 scored completions; 1 text scored in several ways."
+    path.write_text("prompt,completion,score\nA, b,1\nA, c,1\n")
+    assert read_scored(path).summary == "2 scored completions; all have the same score."
     path.write_text("prompt,completion\nA, b\n")
     with pytest.raises(PromptFileError, match='there is no "completion" and "score" among them'):
         read_scored(path)

@@ -32,19 +32,21 @@ class ScoredFile:
         if self.counts:
             text += f", {sum(number for _, number in self.counts):,} left out: " + ", ".join(
                 f"{number:,} {kind}" for kind, number in self.counts)
-        return f"{text}{say_unlike(self.texts)}."
+        return f"{text}{say_scores(self.texts)}."
 
 
-def say_unlike(texts: Iterable[ScoredText]) -> str:
-    """Say how many texts to one prompt have several scores, which all count; nothing where there is
-    none."""
+def say_scores(texts: Iterable[ScoredText]) -> str:
+    """Say how many texts to one prompt have several scores, which all count, or that all have one
+    score, which teaches nothing; nothing otherwise."""
     scores: dict[tuple[object, ...], float] = {}
     unlike = set()
     for text in texts:
         key = (text.prompt.text, text.prompt.messages, text.completion, text.ended)
         if scores.setdefault(key, text.score) != text.score:
             unlike.add(key)
-    return f"; {counted(len(unlike), 'text')} scored in several ways" if unlike else ""
+    if unlike:
+        return f"; {counted(len(unlike), 'text')} scored in several ways"
+    return "; all have the same score" if len(scores) > 1 and len({*scores.values()}) == 1 else ""
 
 
 def read_scored(path: Path) -> ScoredFile:

@@ -13,7 +13,7 @@ from workbench.records import RunData, ScoredData
 from workbench.store.judged import thumbs_of_marks
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.run_completions import scored_of_runs
-from workbench.store.scored_files import ScoredFile, read_scored, say_unlike
+from workbench.store.scored_files import ScoredFile, read_scored, say_scores
 from workbench.training.commands import LoadModels
 from workbench.training.pair_data import DataError, bundled_pairs, judged_set
 
@@ -90,7 +90,7 @@ def scored_of_judgements(store: Store, name: str) -> ScoredData:
                         "or give thumbs in Completions, first.")
     good = sum(text.score > 0 for text in texts)
     return ScoredData(name, texts, f"{counted(len(single), 'thumb')} and {len(of_pairs):,} of "
-                      f"marked pairs: {good:,} good, {len(texts) - good:,} bad{say_unlike(texts)}.")
+                      f"marked pairs: {good:,} good, {len(texts) - good:,} bad{say_scores(texts)}.")
 
 
 def runs_of(store: Queries, models: LoadModels) -> list[RunRecord]:
