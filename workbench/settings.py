@@ -93,6 +93,18 @@ def declare(
     return Field(default, ge=ge, le=le, description=text, json_schema_extra=meta)
 
 
+PAUSE = "Automatic pause"
+
+
+def declare_pause(what: str) -> Any:
+    """Declare the setting ``pause_on_NAME`` of the rule NAME of the health check, which finds
+    ``what``."""
+    return declare(
+        False, f"Pause: {what}", PAUSE,
+        "Pause the run after the cycle in which the health check first finds this. Without "
+        "the window the run stops, with a checkpoint.", advanced=True)
+
+
 class Settings(BaseModel):
     """What every algorithm lets a person set. Immutable: a change makes a new object
     (:meth:`with_changes`)."""

@@ -151,6 +151,22 @@ def test_what_people_judged_is_learned_from(
     assert "There are no judgements called “None”; there are: “Taste”." in capsys.readouterr().err
 
 
+def test_a_rule_stops_a_run_that_was_told_to_pause(
+    home: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--set", "learning_rate=1e-3", "--set", "steps_per_cycle=16", "--set",
+                 "held_out_share=0", "--set", "pause_on_dpo_by_heart=on", data=file, cycles=9) == 3
+    said = capsys.readouterr()
+    assert "nothing is held out that tells whether others are" in said.err
+    assert "Stopping, as told for: Pairs known by heart." in said.err
+    store = Store(home)
+    run = store.run(1)
+    assert run is not None
+    assert run.status == "stopped"
+    assert [c.cycle for c in store.checkpoints.all(1)][-1] == run.cycles < 9
+    store.close()
+
+
 def test_what_cannot_be_asked_for(home: Path, tmp_path: Path,
                                   capsys: pytest.CaptureFixture[str]) -> None:
     assert train(data="7") == 2

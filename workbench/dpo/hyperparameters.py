@@ -13,7 +13,7 @@ from workbench.papers import (
     RAFAILOV_2023,
     ZHAO_2023,
 )
-from workbench.settings import declare
+from workbench.settings import declare, declare_pause
 
 
 class DPOSettings(ReferencedSettings):
@@ -71,6 +71,12 @@ class DPOSettings(ReferencedSettings):
         ge=0.0, le=1.0, scientific=True,
         source=LOSHCHILOV_2019,
     )
+
+    # -- the rules of workbench.dpo.rules; one that finds what is not a number always stops
+    pause_on_dpo_runaway: bool = declare_pause("margin runs away")
+    pause_on_dpo_by_heart: bool = declare_pause("pairs known by heart")
+    pause_on_dpo_kl: bool = declare_pause("language is lost")
+    pause_on_dpo_unlikely: bool = declare_pause("unlikely words")
 
     def conflicts(self) -> dict[str, str]:
         """Return what is wrong between values that are right by themselves, by name."""

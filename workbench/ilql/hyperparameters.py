@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from workbench.learning.referenced_settings import DATA, UPDATE, WRITTEN, WrittenSettings
 from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, LOSHCHILOV_2019, SNELL_2022
-from workbench.settings import declare
+from workbench.settings import PAUSE, declare, declare_pause
 
 
 class ILQLSettings(WrittenSettings):
     """The settings of an ILQL run."""
 
-    GROUPS: ClassVar = ("Run", "Models", DATA, "Q-learning", UPDATE, WRITTEN)
+    GROUPS: ClassVar = ("Run", "Models", DATA, "Q-learning", UPDATE, WRITTEN, PAUSE)
 
     batch_size: int = declare(
         64, "Batch size", DATA,
@@ -79,3 +79,8 @@ class ILQLSettings(WrittenSettings):
         1e-3, "Learning rate of the heads", UPDATE,
         "Step size of AdamW for V and Q, which begin from nothing; it follows the same schedule.",
         ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True)
+
+    # -- the rules of workbench.ilql.rules; one that finds what is not a number always stops
+    pause_on_ilql_diverging: bool = declare_pause("Q diverges")
+    pause_on_ilql_kl: bool = declare_pause("language is lost")
+    pause_on_ilql_unlikely: bool = declare_pause("unlikely words")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from workbench.learning.referenced_settings import DATA, UPDATE, ReferencedSettings
 from workbench.papers import ETHAYARAJH_2024, LOSHCHILOV_2019
-from workbench.settings import declare
+from workbench.settings import declare, declare_pause
 
 _WEIGHT = "λ_D·good completions : λ_U·bad completions, between 1 : 1 and 4 : 3"
 
@@ -58,6 +58,14 @@ class KTOSettings(ReferencedSettings):
         "far more.",
         ge=0.0, le=1.0, scientific=True, source=LOSHCHILOV_2019,
     )
+
+    # -- the rules of workbench.kto.rules; one that finds what is not a number always stops
+    pause_on_kto_runaway: bool = declare_pause("margin runs away")
+    pause_on_kto_few_good: bool = declare_pause("good ones scarce")
+    pause_on_kto_few_bad: bool = declare_pause("bad ones scarce")
+    pause_on_kto_by_heart: bool = declare_pause("known by heart")
+    pause_on_kto_kl: bool = declare_pause("language is lost")
+    pause_on_kto_unlikely: bool = declare_pause("unlikely words")
 
     def conflicts(self) -> dict[str, str]:
         """Return what is wrong between values that are right by themselves, by name."""

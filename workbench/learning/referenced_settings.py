@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from workbench.papers import RAFAILOV_2023
-from workbench.settings import Settings, declare
+from workbench.settings import PAUSE, Settings, declare
 
 DATA, UPDATE, WRITTEN = "Data", "Phase 2: update", "Compared completions"
 
@@ -38,7 +38,7 @@ class WrittenSettings(Settings):
 class ReferencedSettings(WrittenSettings):
     """What they have in common."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", DATA, UPDATE, WRITTEN)
+    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", DATA, UPDATE, WRITTEN, PAUSE)
 
     steps_per_cycle: int = declare(
         4, "Steps per cycle", DATA,

@@ -3,7 +3,7 @@ that all algorithms have. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from workbench.papers import (
     AHMADIAN_2024,
@@ -20,21 +20,14 @@ from workbench.papers import (
     ZHENG_2025,
     ZIEGLER_2019,
 )
-from workbench.settings import Settings, Value, declare
-
-
-def _pause(what: str) -> Any:
-    return declare(
-        False, f"Pause: {what}", "Automatic pause",
-        "Pause the run after the cycle in which the health check first finds this. Without "
-        "the window the run stops, with a checkpoint.", advanced=True)
+from workbench.settings import PAUSE, Settings, Value, declare, declare_pause
 
 
 class Hyperparameters(Settings):
     """The settings of a PPO run. Immutable: a change makes a new object (:meth:`with_changes`)."""
 
     GROUPS: ClassVar = ("Run", "Models", "Value pretraining", "Phase 1: completions",
-                        "Reward and KL", "Advantages", "Phase 2: update", "Automatic pause")
+                        "Reward and KL", "Advantages", "Phase 2: update", PAUSE)
     CLOSED: ClassVar = ("Advantages",)
 
     # -- the models
@@ -356,20 +349,20 @@ class Hyperparameters(Settings):
     )
 
     # -- the rules of workbench.ppo.rules; one that finds what is not a number always stops
-    pause_on_ratio: bool = _pause("ratio not 1 at first")
-    pause_on_kl: bool = _pause("KL runs away")
-    pause_on_unlikely: bool = _pause("unlikely words")
-    pause_on_steps: bool = _pause("steps too large")
-    pause_on_entropy: bool = _pause("entropy collapses")
-    pause_on_alike: bool = _pause("completions alike")
-    pause_on_unended: bool = _pause("completions do not end")
-    pause_on_cut: bool = _pause("texts cut")
-    pause_on_falling_reward: bool = _pause("reward falls")
-    pause_on_hacking: bool = _pause("reward gamed")
-    pause_on_negative_kl: bool = _pause("negative KL")
-    pause_on_no_spread: bool = _pause("groups without spread")
-    pause_on_value_loss: bool = _pause("value loss diverges")
-    pause_on_explained_variance: bool = _pause("values explain nothing")
+    pause_on_ratio: bool = declare_pause("ratio not 1 at first")
+    pause_on_kl: bool = declare_pause("KL runs away")
+    pause_on_unlikely: bool = declare_pause("unlikely words")
+    pause_on_steps: bool = declare_pause("steps too large")
+    pause_on_entropy: bool = declare_pause("entropy collapses")
+    pause_on_alike: bool = declare_pause("completions alike")
+    pause_on_unended: bool = declare_pause("completions do not end")
+    pause_on_cut: bool = declare_pause("texts cut")
+    pause_on_falling_reward: bool = declare_pause("reward falls")
+    pause_on_hacking: bool = declare_pause("reward gamed")
+    pause_on_negative_kl: bool = declare_pause("negative KL")
+    pause_on_no_spread: bool = declare_pause("groups without spread")
+    pause_on_value_loss: bool = declare_pause("value loss diverges")
+    pause_on_explained_variance: bool = declare_pause("values explain nothing")
 
     def conflicts(self) -> dict[str, str]:
         """Return what is wrong between values that are right by themselves, by name."""

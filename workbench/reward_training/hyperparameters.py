@@ -11,7 +11,7 @@ from workbench.papers import (
     TOUVRON_2023,
     ZIEGLER_2019,
 )
-from workbench.settings import Settings, declare
+from workbench.settings import PAUSE, Settings, declare, declare_pause
 
 _UPDATE = "Phase 2: update"
 _WRITTEN = "Compared completions"
@@ -20,7 +20,7 @@ _WRITTEN = "Compared completions"
 class RewardSettings(Settings):
     """The settings of a run that trains a reward model."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", "Pairs", _UPDATE, _WRITTEN)
+    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", "Pairs", _UPDATE, _WRITTEN, PAUSE)
 
     num_cycles: int = declare(
         8, "Cycles", "Run",
@@ -137,3 +137,9 @@ class RewardSettings(Settings):
         "base models that never write one: \\n for a line break, several between |.",
         empty_text="none",
     )
+
+    # -- the rules of workbench.reward_training.rules; one that finds what is not a number always
+    # stops
+    pause_on_reward_by_heart: bool = declare_pause("pairs known by heart")
+    pause_on_reward_overfitted: bool = declare_pause("held-out loss rises")
+    pause_on_reward_length: bool = declare_pause("the score is length")
