@@ -80,11 +80,12 @@ def test_runs_that_give_nothing_to_learn_from_are_left_out(home: Path) -> None:
     close = run([hot, wrote(" so.", 1.1), wrote("a", 11.0, prompt=1), wrote("b", 11.0, prompt=1)])
     both = run([hot], [odd])
     fork = run([hot], [odd], [])  # which learned from data since
+    many = run([wrote(f" {number}.", 1.0) for number in range(150)] * 2)  # too many to be read
     runs = [replace(found, past=(Past(2, "ppo", {}),)) if found.id == fork else found
             for found in store.runs()]
     assert [found.id for found in runs if store.scored_rollout(found)] == [
-        fork, both, close, apart, alike, first]
-    assert [found.id for found in runs if may_make_pairs(store, found)] == [fork, both]
+        many, fork, both, close, apart, alike, first]
+    assert [found.id for found in runs if may_make_pairs(store, found)] == [many, fork, both]
     assert [found.id for found in runs if pairs_of_run(store, found.id).pairs] == [fork, both]
     store.close()
 

@@ -178,13 +178,11 @@ class Queries:
             "select 1 from completions where run_id = ? and kind = 'rollout' and cycle <= ? "
             "and score is not null limit 1", [run.id, run.cycles])))
 
-    def last_rollout(self, run: RunRecord, most: int) -> list[CompletionRecord]:
-        """Return the last completions that a run wrote to learn from, ``most`` of them at most."""
-        return [
-            completion_record(row) for row in self._db.query(
-                f"{_COMPLETION} where c.run_id = ? and c.kind = 'rollout' and c.cycle <= ? "
-                "order by c.cycle desc, c.kind desc, c.position desc limit ?",
-                [run.id, run.cycles, most])]
+    def wrote_more_than(self, run: RunRecord, number: int) -> bool:
+        """Return whether a run wrote more than so many completions to learn from."""
+        return any(self._db.execute(
+            "select 1 from completions where run_id = ? and kind = 'rollout' and cycle <= ? "
+            "limit 1 offset ?", [run.id, run.cycles, number]))
 
     def compared_completion(
         self, run_id: int, cycle: int, position: int

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a window wants its first paint before the database
     from workbench.store.records import RunRecord
 
 _READ = 200
-"""So many completions of a run are read to tell whether it makes pairs."""
+"""So many completions of a run are read to tell whether they make pairs."""
 _CLOSE, _UNSCORED = "whose scores are too close", "without a score"
 
 
@@ -30,12 +30,10 @@ def pairs_of_run(store: Queries, run_id: int, *, least: float | None = None) -> 
 
 
 def may_make_pairs(store: Queries, run: RunRecord) -> bool:
-    """Return whether a run makes pairs, without reading all of a long one: it may where too little
-    of it is read to tell."""
-    if not store.scored_rollout(run):
-        return False
-    found = store.last_rollout(run, _READ)
-    return len(found) == _READ or bool(pairs_of_scored(store.run_prompts(run.id), found).pairs)
+    """Return whether a run makes pairs. A long one, which would take long to read, does by so many
+    completions, unless its reward gives all the same score."""
+    return store.scored_rollout(run) and (
+        store.wrote_more_than(run, _READ) or bool(pairs_of_run(store, run.id).pairs))
 
 
 def pairs_of_scored(
