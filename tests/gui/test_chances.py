@@ -64,10 +64,10 @@ def test_what_values_make_of_chances_has_bars_too(qtbot, opened, store):
     view = shown(qtbot, opened, fill(store, found, "ilql"))
     qtbot.waitUntil(lambda: bool(view.bars.picture.rows))
     picture = view.bars.picture
-    assert picture.marks == ("Before the update", "With values")
+    assert picture.marks == ("Policy alone", "With values")
     assert picture.rows[0].chances == pytest.approx((0.5, 0.4))
     assert say_row(picture.rows[0], picture) == (
-        "“bad”: before the update 50\N{NO-BREAK SPACE}%; with values 40\N{NO-BREAK SPACE}%.")
+        "“bad”: policy alone 50\N{NO-BREAK SPACE}%; with values 40\N{NO-BREAK SPACE}%.")
 
 
 def distribution(run_id, at=0, seed=0, vocabulary=60):

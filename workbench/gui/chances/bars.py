@@ -285,4 +285,4 @@ def say_row(row: Row, picture: Picture) -> str:
     return f"{name}: {chances}{pushed}."
 
 
-_LOWER = ("Start policy", "Before the update", "With values", "After it")
+_LOWER = ("Start policy", "Before the update", "Policy alone", "With values", "After it")

@@ -19,6 +19,7 @@ ROWS = 10
 """So many of the likeliest tokens of a whole distribution have a bar."""
 _BY = {"start": "Start policy", "before": "Before the update", "steered": "With values",
        "after": "After it"}
+_BESIDE_STEERED = {"before": "Policy alone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,14 @@ def read_kept(
     logprobs = np.array([found.logprobs[name][at][columns] for name in by], float)
     entropy = math.nan if term is None or term.column not in trace.numbers else float(
         trace.numbers[term.column][at])
-    main = by.index("steered" if "steered" in by else "before")
+    steered = "steered" in by
+    main = by.index("steered" if steered else "before")
+    marks = {**_BY, **_BESIDE_STEERED} if steered else _BY
     pushes = np.full(len(columns), math.nan)
     if term is not None and math.isfinite(entropy) and not term.off(settings, cycle):
         pushes = term.push(logprobs[main], entropy, settings)
     return Picture(
-        tuple(_BY[name] for name in by), main,
+        tuple(marks[name] for name in by), main,
         _rows([found.pieces[ids[i]] for i in columns], np.exp(logprobs), pushes,
               [ids[i] == ids[-1] for i in columns]),
         entropy, entropy)
