@@ -227,6 +227,7 @@ def test_runs_of_two_algorithms_are_listed_and_compared(opened: Opened, store: S
     fill(store)
     opened.window.runs.refresh()
     model = opened.window.runs.model
+    model.set_brief(False)  # as where there is room
     assert [model.index(row, 1).data() for row in range(2)] == ["0.50 → 1.50", "0.25 → 0.75"]
     assert model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole) == (
         "Training\nreward")
