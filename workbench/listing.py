@@ -25,7 +25,7 @@ from workbench.algorithms import (
 )
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
-from workbench.learning.metrics import COMPARED, PARTS
+from workbench.learning.metrics import COMPARED, learned_first
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
@@ -197,7 +197,7 @@ def _checkpoints(store: Store, run: RunRecord) -> Table | str:
 def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
     """Yield title and numbers: of before the first cycle, where there are any, and of the last."""
     found: Mapping[str, Series] = store.metrics(run.id)
-    parts = sorted(name for name in found if name.startswith(PARTS))
+    parts = learned_first(found)
 
     def numbers(names: Sequence[str], cycle: int) -> list[tuple[str, str, str]]:
         last = {name: found[name].values[-1] for name in names

@@ -10,8 +10,10 @@ from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.completions import completion_texts
+from workbench.gui.metrics.reading import read_series
 from workbench.gui.models.dock import ModelsDock
 from workbench.gui.widgets.dialog import Dialog
+from workbench.learning.metrics import PARTS
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 from workbench.training import events as ev
@@ -247,6 +249,29 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
     view.repaint_now()
     assert [p.about.name for p in view._grid._plots] == chosen
     assert not parts.isEnabled()
+
+
+def test_the_curves_of_the_parts_are_alike_live_and_read_from_the_store(
+    opened: Opened, store: Store
+) -> None:
+    view, order = opened.window.metrics, [
+        "objective/scores/reward", "objective/scores/brevity", "objective/scores/gold bundled"]
+    given = {order[2]: 0.5, order[0]: 1.0, order[1]: 2.0}
+    run_id = fill(store)
+    view.show_run(run_id, {}, [])
+    view.append(run_id, 3, metrics(3) | given)
+    view.repaint_now()
+
+    def lines() -> list[str]:
+        return list(next(p for p in view._grid._plots if p.about.name == PARTS).lines)
+    assert lines() == order
+    store.record_cycle(run_id, 3, metrics=metrics(3) | given, rollout=[], comparison=[]).result()
+    fork = store.fork_run(run_id, 3, name="Run 1b", hyperparameters={}, changes=[]).result()
+    for of_store in (run_id, fork):
+        view.show_run(None, {}, [])
+        view.show_run(of_store, read_series(store, of_store), [])
+        view.repaint_now()
+        assert lines() == order
 
 
 def test_a_completion_says_what_each_part_gave() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from workbench.algorithm import NOT_NEGATIVE, Metric
 from workbench.papers import (
     GAO_2022,
@@ -149,6 +151,13 @@ ALL_PARTS = Metric(
 def part_metric(part: str) -> str:
     """Return the name of the metric that is one part's mean score."""
     return PARTS + part
+
+
+def learned_first(names: Iterable[str]) -> list[str]:
+    """Return the metrics of parts among ``names`` in the order they are shown in: those learned
+    from as they come, then those that are only watched."""
+    return sorted((name for name in names if name.startswith(PARTS)),
+                  key=lambda name: name.startswith(PARTS + GOLD))
 
 
 def about_part(name: str) -> Metric:

@@ -100,7 +100,9 @@ def _copy(db: Database, run_id: int, cycle: int, values: Mapping[str, Any]) -> N
 
 def _copy_rows(db: Database, source: int, target: int, until: int) -> None:
     for table in RECORDED:
-        _copy_table(db, table, source, target, "and cycle <= ?", [until])
+        # Metrics keep the order in which their cycle gave them.
+        order = " order by rowid" if table == "metrics" else ""
+        _copy_table(db, table, source, target, f"and cycle <= ?{order}", [until])
 
 
 def _copy_table(

@@ -98,8 +98,12 @@ class Queries:
         return next((row["uid"] or "" for row in rows), "")
 
     def metrics(self, run_id: int, names: Sequence[str] = ()) -> dict[str, Series]:
-        """Return the metrics of a run over its cycles: those of ``names``, or every one."""
-        result: dict[str, Series] = {}
+        """Return the metrics of a run over its cycles: those of ``names``, or every one, in the
+        order in which its last cycle gave them."""
+        result = {row["name"]: Series() for row in self._db.query(
+            "select name from metrics where run_id = ? and cycle = "
+            "(select max(cycle) from metrics where run_id = ?) order by rowid", [run_id, run_id])
+            if not names or row["name"] in names}
         chosen = f"and name in ({', '.join('?' * len(names))}) " if names else ""
         for row in self._db.query(
             f"select name, cycle, value from metrics where run_id = ? {chosen}order by cycle",

@@ -38,7 +38,7 @@ from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, themes
-from workbench.learning.metrics import PARTS
+from workbench.learning.metrics import learned_first
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
@@ -435,7 +435,7 @@ class MetricsView(QWidget):
     def _find_parts(self) -> None:
         """Plot the parts of the reward for as long as a run is shown that has them."""
         curves = self._run.curves if self._run else {}
-        parts = tuple(name for name in curves if name.startswith(PARTS))
+        parts = tuple(learned_first(curves))
         if parts != self._parts:
             self._parts = parts
             self.choose_plots(self.plots())
