@@ -4,6 +4,7 @@ import pytest
 
 from workbench.ppo.hyperparameters import parse
 from workbench.records import Pair, PairData, ScoredData, ScoredText, TextPrompt
+from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 from workbench.training.comparing import (
     CompareError,
@@ -174,9 +175,10 @@ def test_what_a_run_wrote_in_its_seconds_is_learned_from(store: Store) -> None:
     earlier, ppo = (store.create_run(
         name="PPO", policy="p", reward="r", models=models, prompts=(), hyperparameters={},
         sweep=sweep).result() for sweep in (None, (number, 0)))
+    wrote = [CompletionRecord(0, 0, "p", " good", 1.0, 0.0, 1, True)]
     for run_id, status in ((earlier, "finished"), (ppo, "stopped")):
         store.record_cycle(
-            run_id, 1, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
+            run_id, 1, metrics={"seconds": 3.0}, rollout=wrote, comparison=()).result()
         store.set_status(run_id, status).result()
     assert data_for_next(store, number, {}) == {}  # it has not had its seconds
     store.record_cycle(ppo, 2, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
