@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 from helpers.window import Opened, fill, ready
-from PySide6.QtCore import QPoint, QSize, Qt
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QAction, QTextCursor
-from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QToolButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
@@ -90,6 +98,78 @@ def test_an_empty_view_says_how_to_begin_and_does_it_with_one_click(
     assert {view.stage.left.toPlainText(), view.stage.right.toPlainText()} == {
         "clean and quiet 0", "clean and quiet 3"}
     assert "3 pairs added." in opened.window.toast.text
+
+
+def test_pairs_that_are_there_are_not_offered_again(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    view = opened.window.judge
+    opened.window.reveal("judge")
+    opened.controller.show_run(fill(store))
+    view.adding.add_cycles(3, 0)  # whichever side stands first
+    qtbot.waitUntil(lambda: view.pages.currentWidget() is view.pair_page)
+    for _ in range(3):
+        press(qtbot, view, KEYS[0])
+    qtbot.waitUntil(lambda: view.pages.currentWidget() is view.done_page)
+
+    def start() -> QPushButton:
+        return next(b for b in view.done_page.buttons if b.text().startswith("Start policy"))
+    assert not start().isEnabled()
+    assert "The set has these pairs already." in start().toolTip()
+    view.choose_set("Another")
+    source = view.menus.sources()[0]
+    assert (source.text, source.why_not) == ("Start policy against cycle 3 of Run 1", "")
+    view.choose_set(FIRST_SET)
+    assert view.menus.sources()[0].why_not
+    assert not view.menus.sources()[1].why_not  # other cycles may be chosen
+
+
+def test_a_low_view_shows_an_empty_page_and_what_is_said_below_whole(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window, view = opened.window, opened.window.judge
+    window.docks["judge"].setFloating(True)
+    window.reveal("judge")
+    window.docks["judge"].resize(640, 280)
+
+    def seen(widget: QWidget) -> bool:
+        QApplication.processEvents()
+        area = QRect(widget.mapTo(view, QPoint()), widget.size())
+        return widget.isVisible() and view.rect().contains(area)
+    assert view.pages.currentWidget() is view.empty_page
+    bar = view._scroll.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() == 0)
+    assert seen(view.bar)
+    assert all(map(seen, view.empty_page.buttons))
+    put_in(store, pairs(3))
+    view.load_now()
+    window.docks["judge"].resize(640, 240)
+    qtbot.waitUntil(lambda: seen(view.stage.buttons["left"]))
+    assert bar.maximum() > 0
+    assert view.kept_line.height() == 0
+    view.making.made("Mine 1 is made", "")
+    qtbot.waitUntil(lambda: seen(view.making.go_on) and seen(view.stage.buttons["left"]))
+    view.choose_set("Nothing yet")
+    qtbot.waitUntil(lambda: bar.value() == 0)
+    assert seen(view.bar.sets)
+
+
+def test_a_text_that_is_clicked_gives_the_keyboard_back(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    put_in(store, pairs(3))
+    judge.load_now()
+    text = judge.stage.left
+    qtbot.mouseClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(12, 12))
+    assert judge.stage.hasFocus()
+    text.setFocus()
+    text.selectAll()
+    qtbot.mouseRelease(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(40, 12))
+    assert text.hasFocus()  # what is marked can be copied
+    assert text.textCursor().hasSelection()
+    qtbot.keyClick(text, KEYS[0])
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+    assert judge.stage.hasFocus()
 
 
 def test_a_pair_is_blind_and_its_side_is_that_of_the_seed(
@@ -329,7 +409,7 @@ def test_where_the_reward_says_otherwise(qtbot: QtBot, judge: JudgeView, store: 
         press(qtbot, judge, Qt.Key.Key_1 if first == wants_first else Qt.Key.Key_2)
     link = judge.bar.agreement
     assert link.accessibleName() == (
-        f"You and the reward agree on {percent(2 / 3)} of 6; see the 2 where you do not")
+        f"You and the reward agree on {percent(2 / 3)} of 6 pairs; see the 2 where you do not")
     qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
     assert judge.bar.wanted == OTHERWISE
     assert judge.queue.position == (1, 2)
@@ -367,7 +447,7 @@ def test_pairs_of_one_prompt_and_of_another_person(
     assert judge.bar.shown.currentText() == "bob says otherwise"
     assert judge.queue._ids == [1, 3]
     # Chance would give a third: the other always said the first, this one in one of three.
-    assert judge.bar.said.text() == "You and bob agree on 1 of 3, Cohen's kappa 0.00"
+    assert judge.bar.said.text() == "You and bob agree on 1 of 3 pairs, Cohen's kappa 0.00"
     choose(judge, MARKED)
     assert judge.queue.position[1] == 3
     judge.rename_person("bob")

@@ -130,6 +130,20 @@ class Judgements:
             return replace(added.counts, thumbs=_count(db, "thumbs", set_id) - before)
         return self._submit(write)
 
+    def has_cycles(self, set_id: int, run: str, cycles: tuple[int, int]) -> bool:
+        """Return whether a set has a pair of what the compared prompts were completed with after
+        these two ``cycles`` of a run, of which ``run`` is the identity."""
+        sides = "".join(
+            f" and json_extract({side}_origin, '$.run') = :run"
+            f" and json_extract({side}_origin, '$.kind') = 'comparison'"
+            for side in ("first", "second"))
+        return bool(list(self._reader().query(
+            f"select 1 from judged_pairs where set_id = :set{sides} and "
+            "(coalesce(json_extract(first_origin, '$.cycle'), 0), "
+            "coalesce(json_extract(second_origin, '$.cycle'), 0)) in "
+            "(values (:one, :other), (:other, :one)) limit 1",
+            {"set": set_id, "run": run, "one": cycles[0], "other": cycles[1]})))
+
     def score(self, scores: Mapping[int, tuple[float, float]], scored_by: str) -> Future[None]:
         """Keep what a reward gives both completions of pairs, by their numbers."""
         rows = [(*(each if math.isfinite(each) else None for each in both), scored_by, pair_id)

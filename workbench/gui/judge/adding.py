@@ -40,6 +40,7 @@ TryEvent = ev.TryStarted | ev.TryProgress | ev.TryScored | ev.TryFailed | ev.Try
 Found = tuple[Sequence[PairToJudge | Marked], Sequence[Thumb], str]
 """Pairs, thumbs, and what is to be said of how they were read."""
 _NO_RUN = "Start a run, or choose one in Runs, first."
+_KNOWN = "The set has these pairs already."
 _NO_CYCLE = "The run on display has no complete cycle yet."
 
 
@@ -68,6 +69,7 @@ class Adding(QObject):
         self._label = ""
         self._scoring = self._scored = 0
         self._reading = 0
+        self._known: dict[object, bool] = {}
 
     # -- what the window tells
 
@@ -107,7 +109,9 @@ class Adding(QObject):
         name = both_ends(run.name, _NAME) if run else "the run"
         cycles = self.cycles()
         last = cycles[-1] if cycles else 0
-        no_pair = "" if last else _NO_RUN if run is None else _NO_CYCLE
+        no_pair = no_cycles = "" if last else _NO_RUN if run is None else _NO_CYCLE
+        if run is not None and last and self._has(self._store.identity(run.id), last):
+            no_pair = _KNOWN
         no_cycle = "" if run and run.cycles else _NO_RUN if run is None else _NO_CYCLE
         fresh = Source(
             "Stop writing samples", "Give up what the policy writes", "", self.stop) if (
@@ -121,7 +125,7 @@ class Adding(QObject):
                    "The compared prompts as the start policy and as the policy now completes them",
                    no_pair, partial(self.add_cycles, 0, last)),
             Source("Two cycles…", "The compared prompts after two cycles of the run on display",
-                   no_pair, ask_cycles),
+                   no_cycles, ask_cycles),
             Source("Completions of one cycle…", "What a cycle wrote to the same prompt, two and "
                    "two", no_cycle, ask_cycle),
             fresh,
@@ -139,6 +143,19 @@ class Adding(QObject):
                     if self._state is State.RUNNING else WHEN[Try][1])
         some = any(p.enabled for p in self._prompts())
         return "" if some else "Enable a prompt in Prompts first."
+
+    def forget(self) -> None:
+        """Take note that the set may have other pairs now."""
+        self._known.clear()
+
+    def _has(self, run: str, last: int) -> bool:
+        """Whether the set has the pairs of the start policy and this cycle."""
+        key = self._set_name(), run, last
+        if key not in self._known:
+            found = self._store.judgements.set(key[0])
+            self._known[key] = found is not None and self._store.judgements.has_cycles(
+                found.id, run, (0, last))
+        return self._known[key]
 
     # -- putting them in
 

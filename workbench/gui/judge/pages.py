@@ -8,7 +8,7 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QStackedWidget, QWidget
 
 from workbench.gui.judge.stage import is_undo
 from workbench.gui.widgets.controls import describe, enable, label, push_button
@@ -27,6 +27,26 @@ class Offer:
     tip: str
     call: Callable[[], object]
     why_not: str = ""
+
+
+class CurrentPage(QStackedWidget):
+    """Pages of which the one that is shown alone decides how high they are."""
+
+    def __init__(self, pages: Sequence[QWidget]) -> None:
+        super().__init__()
+        self._pages = pages
+        for page in pages:
+            self.addWidget(page)
+        self._fit()
+        self.currentChanged.connect(self._fit)
+
+    def _fit(self, _: int = 0) -> None:
+        for page in self._pages:
+            policy = page.sizePolicy()
+            policy.setVerticalPolicy(
+                QSizePolicy.Policy.Preferred if page is self.currentWidget()
+                else QSizePolicy.Policy.Ignored)
+            page.setSizePolicy(policy)
 
 
 class OfferPage(QWidget):

@@ -67,7 +67,8 @@ def progress(queue: Queue) -> str:
 def against(queue: Queue, name: str, others: Mapping[int, Choice]) -> str:
     """Say how far the person and another agree."""
     both, whole, beyond = queue.with_other(others)
-    return f"You and {name or 'the unnamed'} agree on {both:,} of {whole:,}{_beyond(beyond)}"
+    return (f"You and {name or 'the unnamed'} agree on {both:,} of {counted(whole, 'pair')}"
+            f"{_beyond(beyond)}")
 
 
 def reward(queue: Queue) -> tuple[str, str]:
@@ -76,7 +77,7 @@ def reward(queue: Queue) -> tuple[str, str]:
     agrees, told = queue.with_reward
     if told < _TELLING:
         return "", ""
-    said = f"You and the reward agree on {percent(agrees / told)} of {told:,}"
+    said = f"You and the reward agree on {percent(agrees / told)} of {counted(told, 'pair')}"
     apart = told - agrees
     if apart:
         said += f"; see {'the one where' if apart == 1 else f'the {apart:,} where'} you do not"

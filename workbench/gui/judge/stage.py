@@ -29,11 +29,11 @@ _ROOMY = 82
 _PAIR = "a pair to learn from. With Shift: clearly better"
 _ANSWERS: Mapping[Said, tuple[str, str, str, str]] = {
     "left": ("Left is better", "Left", "1", f"The left one is better: {_PAIR}"),
+    "right": ("Right is better", "Right", "2", f"The right one is better: {_PAIR}"),
     "tie": ("Tie", "Tie", "3", "Both are as good: no pair, and two thumbs up for what learns from "
             "thumbs"),
     "both_bad": ("Both bad", "Bad", "4", "Neither is good: no pair, and two thumbs down for what "
                  "learns from thumbs"),
-    "right": ("Right is better", "Right", "2", f"The right one is better: {_PAIR}"),
 }
 """What can be said, in the order of the buttons: a text, another where there is little room, the
 key, and what it means."""
@@ -100,6 +100,8 @@ class Stage(QWidget):
 
     def show_pair(self, shown: Shown) -> None:
         """Show a pair from its beginning."""
+        if any(text.hasFocus() for text in (self.prompt, self.left, self.right)):
+            self.setFocus()  # what was marked in the texts before is gone
         self._shown = shown
         self.prompt.setPlainText(shown.prompt)
         self._fit_prompt()
@@ -289,6 +291,13 @@ class _Text(QTextEdit):
             super().keyPressEvent(event)
         else:
             event.ignore()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """A click that selects nothing leaves the keyboard with the whole pair."""
+        super().mouseReleaseEvent(event)
+        whole = self.parentWidget()
+        if whole is not None and not self.textCursor().hasSelection():
+            whole.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def minimumSizeHint(self) -> QSize:
         """A few lines."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 
 from workbench.formatting import counted
 from workbench.gui.judge import saying
@@ -21,14 +22,14 @@ from workbench.gui.judge.guidelines import Guidelines
 from workbench.gui.judge.kept_line import KeptLine
 from workbench.gui.judge.making import TEXT, TIP, Making
 from workbench.gui.judge.menus import Menus
-from workbench.gui.judge.pages import Offer, OfferPage
+from workbench.gui.judge.pages import CurrentPage, Offer, OfferPage
 from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, Queue, other_marks
 from workbench.gui.judge.stage import Said, Stage
 from workbench.gui.run_view import RunView
 from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.form_scroll import FormScroll
-from workbench.gui.widgets.layouts import vbox
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
 from workbench.store.judged import (
@@ -167,6 +168,7 @@ class JudgeView(RunView):
         """Read the sets, and the pairs of the one that is judged."""
         judgements = self.store.judgements
         self.settle()
+        self.adding.forget()
         sets = judgements.sets()
         wanted = self._set.name if self._set else self._name
         found = next((each for each in sets if each.name == wanted), sets[0] if sets else None)
@@ -339,6 +341,15 @@ class JudgeView(RunView):
 
     # -- showing
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep room below the pair where nothing has to be scrolled for it."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        least = self._form.heightForWidth(self._scroll.viewport().width())
+        self.kept_line.set_spare(self.height() >= least + self.kept_line.line_height)
+
     def sizeHint(self) -> QSize:
         """Wide enough for two texts beside each other."""
         return QSize(720, 360)
@@ -358,9 +369,15 @@ class JudgeView(RunView):
             self.stage.show_pair(saying.on_stage(
                 self._pair.pair, self._left, None if self.queue.repeating else entry, looks_back))
             self._turn_to(self.pair_page)
-            QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.stage, 0, 8))
+            QTimer.singleShot(0, self, self._bring_into_view)
             self._began = time.monotonic()
         self._show_progress()
+
+    def _bring_into_view(self) -> None:
+        if self.pages.currentWidget() is self.pair_page:
+            self._scroll.ensureWidgetVisible(self.stage, 0, 8)
+        else:
+            self._scroll.verticalScrollBar().setValue(0)
 
     def _turn_to(self, page: QWidget) -> None:
         """Show a page, with the keyboard where the one before had it."""
@@ -370,6 +387,8 @@ class JudgeView(RunView):
         had = focus is not None and self.isAncestorOf(focus)
         takes = self.stage if page is self.pair_page else page
         self.pages.setCurrentWidget(page)
+        self._fit()
+        QTimer.singleShot(0, self, self._bring_into_view)
         self.setFocusProxy(takes)
         if had or focus is self:
             takes.setFocus()
@@ -447,19 +466,19 @@ class JudgeView(RunView):
         self.guidelines = Guidelines()
         self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 4)
         self.pair_page = named_splitter(self.stage, self.guidelines)
-        self.pages = QStackedWidget()
-        for page in (self.empty_page, self.pair_page, self.done_page):
-            self.pages.addWidget(page)
-        form = QWidget()
+        self.pages = CurrentPage((self.empty_page, self.pair_page, self.done_page))
+        form = self._form = QWidget()
         # Below the pair, in a place that is kept, so that no text moves as lines come and go.
         self.asking.shown.connect(self.making.give_way)
         self.kept_line = KeptLine((self.asking, self.making),
                                   (self.asking.stop_button, self.making.go_on))
         themes().changed.connect(self.kept_line.fit)
-        vbox(form, self.bar, (self.pages, 1), self.kept_line, margins=(8, 8, 0, 8), spacing=6)
+        vbox(form, self.bar, (self.pages, 1), margins=(8, 8, 0, 6), spacing=6)
         # Where there is little height what is above the pair is scrolled away.
         self._scroll = FormScroll(form)
-        vbox(self, self._scroll)
+        vbox(self, (self._scroll, 1), hbox(None, self.kept_line, margins=(8, 0, 8, 0)), spacing=0)
+        self.kept_line.fitted.connect(
+            lambda: QTimer.singleShot(0, self, self._bring_into_view))
         bar, stage = self.bar, self.stage
         bar.changed.connect(self._choose)
         bar.make.clicked.connect(lambda: self.making.wanted.emit())
