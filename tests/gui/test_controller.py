@@ -440,3 +440,18 @@ def test_going_on_with_a_paused_run_is_said_at_once(opened: Opened, button: str)
     assert opened.window.chip.text() == "Starting…"
     opened.controller.handle([ev.StateChanged(State.RUNNING)])
     assert opened.window.chip.text() == "Running"
+
+
+def test_a_failed_run_with_a_checkpoint_is_resumed_from_the_tool_bar(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window, run_id = opened.window, fill(store, 2, status="failed")
+    store.record_changes(run_id, 2, [("num_cycles", 2, 9, "person")]).result()
+    opened.controller.handle([ev.StateChanged(State.FAILED)])
+    opened.controller.show_run(run_id)
+    assert window.chip.text() == "Failed"
+    store.checkpoints.write(run_id, 2, {}, {})
+    opened.controller.readiness.update()
+    assert window.chip.text().startswith("Failed after 2 of ")
+    assert window.actions_["pause"].text() == "Resume"
+    assert window.actions_["pause"].isEnabled()

@@ -153,6 +153,21 @@ def test_at_its_end_the_run_goes_on_with_it_and_keeps_what_is_only_watched(
     assert (fork.run_id, fork.cycle, fork.changes) == (run, 3, {"num_cycles": 23})
     assert fork.reward == (RewardPart(str(tmp_path)), gold)
     assert line.isHidden()
+    form, parent = opened.window.hyperparameters.form, store.run(run)
+    typed = form.values()["num_cycles"]
+    used = {**parent.hyperparameters, "num_cycles": 23}
+    made = store.fork_run(
+        run, 3, name="Run 1b", hyperparameters=used,
+        changes=[("num_cycles", 3, 23, "person")]).result()
+    opened.controller.handle([
+        ev.RunResumed(made, "Run 1b", 3, "ppo", used, parent=parent.name),
+        ev.StateChanged(State.RUNNING)])
+    assert opened.window.toast.text.endswith(
+        "Cycles is 23 in place of 3 until it ends; the next Start has those from before.")
+    assert form.values()["num_cycles"] == 23
+    opened.controller.handle([
+        ev.RunFinished(made, "finished", 23), ev.StateChanged(State.FINISHED)])
+    assert form.values()["num_cycles"] == typed
 
 
 def test_without_a_run_that_could_go_on_one_is_started_with_it(

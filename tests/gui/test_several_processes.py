@@ -21,6 +21,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.store.store import Store
+from workbench.training.commands import Fork
 from workbench.training.comparing import find_ways, make_plan
 from workbench.training.events import State
 from workbench.training.session_router import SessionRouter
@@ -243,3 +244,30 @@ def test_each_run_of_a_comparison_is_computed_by_two(
         ("finished", 2), ("finished", 2)]
     assert not store.changes(1)
     qtbot.waitUntil(lambda: not computing())
+
+
+def test_the_feedback_tour_follows_a_run_that_two_compute(
+    qtbot: QtBot, opened: Opened, store: Store, tmp_path: Path
+) -> None:
+    window, controller = opened.window, opened.controller
+    window.hyperparameters.form.set_values({
+        "processes": 2, "num_cycles": 2, "batch_size": 4, "num_mini_batches": 1,
+        "response_length": 5, "comparison_prompts": 2}, "test")
+    controller.reward_making._folder = str(save_reward(tmp_path / "made"))
+    window.actions_["feedback_tour"].trigger()
+    dialog = controller.tour.dialog
+    dialog.show_step(4)
+    controller.tour.state_changed(window.state)
+    dialog.ok.click()
+    qtbot.waitUntil(lambda: dialog.step == 5)
+    assert not dialog.ok.isVisible()
+    assert store.run(1).hyperparameters["processes"] == 2
+    qtbot.waitUntil(lambda: dialog.step == 6)
+    qtbot.waitUntil(lambda: window.state is State.FINISHED)
+    assert window.chip.text() == "Finished"
+    dialog.close()
+    window.hyperparameters.form.set_values({"num_cycles": 4}, "test")
+    window.runs.model.set_ticked(())
+    controller.resuming.go_on("Run 1", Fork(1, 2, {"num_cycles": 3}))
+    qtbot.waitUntil(lambda: store.run(2) is not None and store.run(2).status == "finished")
+    qtbot.waitUntil(lambda: window.runs.model.ticks == {1})

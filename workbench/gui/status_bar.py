@@ -120,7 +120,8 @@ class StatusBar(QStatusBar):
         self._run, self._name = event.run_id, event.name
         # Not the run's whole time beside the number of all its cycles.
         self._since = ("since Resume" if isinstance(event, RunResumed) and not event.parent
-                       else "since watched" if isinstance(event, RunFollowed) else "elapsed")
+                       else "since watched" if isinstance(event, RunFollowed) and not event.asked
+                       else "elapsed")
         self._began, self._held = time.monotonic(), 0.0
         self._seconds.clear()
         self._cycle_began = self._began

@@ -233,7 +233,7 @@ class RunResumed:
 @dataclass(frozen=True, slots=True)
 class RunFollowed:
     """A run that ``owner``, another process, trains is watched from here; it stands after
-    ``cycle``."""
+    ``cycle``. ``asked``: the command of this window that it came of, where it was handed over."""
 
     run_id: int
     name: str
@@ -241,6 +241,7 @@ class RunFollowed:
     algorithm: str
     hyperparameters: Mapping[str, Value]
     owner: str
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from workbench.store.store import Store
@@ -27,6 +28,7 @@ from workbench.training.events import (
     Event,
     ModelsLoaded,
     RunFinished,
+    RunFollowed,
     RunResumed,
     RunStarted,
     SamplingBestOf,
@@ -37,6 +39,7 @@ from workbench.training.events import (
 from workbench.training.handing_over import HandedOver
 from workbench.training.remote import RemoteSession
 from workbench.training.session import Listener, Session
+from workbench.training.states import NO_RUN
 from workbench.training.wire import STEERING
 
 _BUSY = (State.RUNNING, State.PAUSED, State.STOPPING)
@@ -58,6 +61,8 @@ class SessionRouter:
         self._starting: HandedOver | None = None
         self._handed: set[int] = set()
         """Runs that processes train which were started here."""
+        self._asked: dict[int, str] = {}
+        """What was asked for of them, until it is told that they are watched."""
         self._watched = 0
         self._sampling: HandedOver | None = None
         self._remote: RemoteSession | None = None
@@ -153,9 +158,10 @@ class SessionRouter:
             self._listener(StateChanged(State.LOADING, f"Starting {number} processes"))
             self._starting = HandedOver(
                 self._store.home, self._models if isinstance(command, Start) else None, command,
-                number, self._begun, lambda sentence: self._not_begun(name, sentence))
+                number, lambda said: self._begun(name, said),
+                lambda sentence: self._not_begun(name, sentence))
 
-    def _begun(self, said: Mapping[str, Any]) -> bool:
+    def _begun(self, name: str, said: Mapping[str, Any]) -> bool:
         if "run" not in said:
             return False
         with self._guard:
@@ -164,6 +170,7 @@ class SessionRouter:
             self._starting = None
             self._watch(Watch(said["run"]))
             self._handed.add(said["run"])
+            self._asked[said["run"]] = name
         return True
 
     def _not_begun(self, name: str, sentence: str) -> None:
@@ -233,6 +240,13 @@ class SessionRouter:
         with self._guard:
             if self._remote is None or made != [self._remote]:
                 return  # it was left a moment ago
+            if isinstance(event, RunFollowed):
+                event = replace(event, asked=self._asked.pop(event.run_id, ""))
             self._listener(event)
             if isinstance(event, RunFinished):
+                if self._own.state in NO_RUN and event.run_id in self._handed:
+                    run = self._store.run(event.run_id)
+                    self._own = StateChanged(
+                        State.FAILED if event.outcome == "failed" else State.FINISHED,
+                        (run.note if run is not None else "") or event.lost)
                 self._unwatch(self._remote)

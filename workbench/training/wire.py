@@ -14,7 +14,7 @@ STEERING = (commands.Pause, commands.Resume, commands.StepCycle, commands.StepIn
 """What another process may ask of a run."""
 TOLD = (events.StateChanged, events.PartReported, events.Prepared, events.HyperparametersStaged,
         events.HyperparametersApplied, events.CheckpointWritten, events.CheckpointFailed,
-        events.HealthChecked, events.RunFailed, events.RunFinished)
+        events.HealthChecked, events.RewardModelMade, events.RunFailed, events.RunFinished)
 """What a watcher is told. Cycles are not among it: the store has them."""
 _KINDS = {kind.__name__: kind for kind in (*STEERING, *TOLD, events.Progress,
                                            events.ComparisonReady)}

@@ -71,7 +71,8 @@ class Controller(QObject):
         self.experiments = Experiments(window, store, self.resuming)
         self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
         self.reward_making = RewardMaking(window, store, background, self.resuming,
-                                          self.run_control, self.exporting, send)
+                                          self.run_control, self.exporting, self.experiments,
+                                          send)
         self.tour = FeedbackTour(window, store, self.reward_making)
         self.loading = Loading(
             window, store, self._display, self.resuming, self.run_control, self.comparing,
@@ -283,11 +284,7 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        algorithm = find_algorithm(event.algorithm)
-        if self.comparing.has(event.run_id) or self.reward_making.has(event.run_id):
-            window.hyperparameters.lend(event.hyperparameters, event.name, algorithm)
-        else:
-            window.hyperparameters.run_started(event.hyperparameters, algorithm)
+        self._settings_begin(event)
         self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
@@ -298,20 +295,43 @@ class Controller(QObject):
         if event.note:
             window.toast.show_message("info", event.note)
 
+    def _settings_begin(self, event: ev.RunStarted | ev.RunFollowed) -> None:
+        """Show the settings of a run that begins, until its end where nobody typed them."""
+        form, algorithm = self._window.hyperparameters, find_algorithm(event.algorithm)
+        if self.comparing.has(event.run_id) or self.reward_making.has(event.run_id):
+            form.lend(event.hyperparameters, event.name, algorithm)
+        else:
+            form.run_started(event.hyperparameters, algorithm)
+
     def _show_data(self, run_id: int) -> None:
         self._window.hyperparameters.data_line.show_run(self._store.run(run_id))
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
         self.resuming.live = self._display.watched = event.run_id
-        window.hyperparameters.run_resumed(
-            event.hyperparameters, event.name, find_algorithm(event.algorithm))
+        run = self._store.run(event.run_id)
+        forked = run is not None and event.asked == "Fork"
+        if event.asked == "Start":
+            self._settings_begin(event)
+        elif event.asked:
+            parent = self._store.run(run.parent or 0) if run is not None and forked else None
+            self.experiments.resumed(ev.RunResumed(
+                event.run_id, event.name, event.cycle, event.algorithm, event.hyperparameters,
+                parent.name if parent is not None else ""))
+        else:
+            window.hyperparameters.run_resumed(
+                event.hyperparameters, event.name, find_algorithm(event.algorithm))
         self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
+        if event.asked == "Start":
+            self.tour.run_started(event)
         self.show_run(event.run_id)
+        if forked:
+            self.branching.begun(event.run_id)
         window.toast.show_message(
-            "info", f"{event.name} is trained by {event.owner}; watch and steer it here.")
+            "info", f"{event.name} is trained by {event.owner}; watch and steer it here."
+            + (self.experiments.more_cycles(event.run_id) if forked else ""))
 
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
@@ -326,7 +346,8 @@ class Controller(QObject):
         where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
         said = f"{event.name} goes on {where}."
         if event.parent:
-            said = f"{event.name} is a fork of {event.parent} {where}."
+            said = (f"{event.name} is a fork of {event.parent} {where}."
+                    + self.experiments.more_cycles(event.run_id))
         elif event.abandoned is not None:
             said += " What it did later is kept in Runs as an abandoned branch."
         window.toast.show_message("info", f"{said} {event.note}".rstrip())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.algorithms import find_algorithm
+from workbench.gui.controllers.resuming import planned_cycles
 from workbench.training.commands import Fork
 from workbench.training.events import RunResumed
 
@@ -33,9 +34,13 @@ class Experiments(QObject):
         run = self._store.run(run_id)
         if run is None:
             return
-        self._asked = run.name
+        self.lend(run.name)
         self._resuming.go_on(run.name, Fork(
             run.id, trial.cycle, trial.changes, about=trial.short))
+
+    def lend(self, parent: str) -> None:
+        """Take note that the fork of a run which begins now has settings that nobody typed."""
+        self._asked = parent
 
     def refused(self) -> None:
         """Take note that none begins."""
@@ -54,3 +59,14 @@ class Experiments(QObject):
             # Another fork has the settings that were chosen in its dialog.
             form.run_resumed(event.hyperparameters, event.name, algorithm,
                              keep_edits=not event.parent)
+
+    def more_cycles(self, fork: int) -> str:
+        """Return a sentence on how many cycles a fork has, where it has others than its parent."""
+        run = self._store.run(fork)
+        parent = self._store.run(run.parent or 0) if run is not None else None
+        if run is None or parent is None:
+            return ""
+        cycles, before = (planned_cycles(self._store, each) for each in (run, parent))
+        until = " until it ends; the next Start has those from before" if fork in self._runs else ""
+        return "" if cycles == before else (
+            f" Cycles is {cycles} in place of {before}{until}.")

@@ -25,7 +25,7 @@ _UNLIKELY = ("Health spoke of Unlikely words: the policy came to use many words 
              "policy would hardly ever write, so read whether its texts still make sense.")
 _SET = "Feedback tour"
 _BEGIN, _MARK, _MAKE, _MADE, _LEARN, _WATCH, _COMPARE = range(len(STEPS))
-_WAIT = "Models are being loaded; wait a moment."
+_WAIT = "Wait a moment: what was asked for is being loaded or started."
 _BUSY = "A run is on: stop it first."
 
 
@@ -129,7 +129,7 @@ class FeedbackTour(QObject):
             why = self._window.judge.adding.why_not_fresh()
         self._dialog.allow(why)
 
-    def run_started(self, event: ev.RunStarted) -> None:
+    def run_started(self, event: ev.RunStarted | ev.RunFollowed) -> None:
         """A reward is being made, or the policy learns by it."""
         if self._dialog is None:
             return

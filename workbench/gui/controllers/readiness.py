@@ -54,8 +54,11 @@ class Readiness(QObject):
         if shown is None or self._window.state in ALIVE:
             return None
         run = self._store.run(shown)
-        there = (run is not None and run.status in ("stopped", "interrupted")
-                 and run.cycles < planned_cycles(self._store, run))
+        if run is None or run.cycles >= planned_cycles(self._store, run):
+            return None
+        # One that failed goes on once what it failed at is mended.
+        there = run.status in ("stopped", "interrupted") or (
+            run.status == "failed" and bool(self._store.checkpoints.all(run.id)))
         return run if there else None
 
     def run_ended(self) -> None:
@@ -92,7 +95,7 @@ class Readiness(QObject):
         if stopped is not None and state != State.LOADING:
             done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
                     f"{planned_cycles(self._store, stopped)}")
-            window.show_chip(done, "warning")
+            window.show_chip(done, "bad" if stopped.status == "failed" else "warning")
         elif state in (State.IDLE, State.READY, State.FINISHED) and not loaded:
             window.show_chip("Not loaded", "warning")
         else:

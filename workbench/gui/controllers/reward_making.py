@@ -32,6 +32,7 @@ from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
+    from workbench.gui.controllers.experiments import Experiments
     from workbench.gui.controllers.exporting import Exporting
     from workbench.gui.controllers.resuming import Resuming
     from workbench.gui.controllers.run_control import RunControl
@@ -59,9 +60,10 @@ class RewardMaking(QObject):
 
     def __init__(self, window: MainWindow, store: Store, background: Background,
                  resuming: Resuming, run_control: RunControl, exporting: Exporting,
-                 send: Callable[[do.Command], None]) -> None:
+                 experiments: Experiments, send: Callable[[do.Command], None]) -> None:
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
+        self._experiments = experiments
         self._resuming, self._run_control = resuming, run_control
         self._exporting, self._send = exporting, send
         self._wanted: _Wanted | None = None
@@ -216,6 +218,8 @@ class RewardMaking(QObject):
             return
         self._window.models.reward.set_parts(self._parts())
         self._window.judge.making.done()
+        if command.changes:  # only so that there are cycles to go on for
+            self._experiments.lend(run.name)
         self._resuming.go_on(run.name, command)
 
     def start(self, *, lowers: bool = False) -> None:
