@@ -68,7 +68,7 @@ _OF_MARKS = (
     Metric(SHARE, "Good ones", "share", "{good completions}÷{completions}",
            "How many of the completions are good. Where one kind is scarce, its weight brings it "
            "back.", exact=True),
-    Metric(PAIRS, "Good-bad pairs", "", "{good completions}·{bad completions}",
+    Metric(PAIRS, "Good-bad pairs", "", "good completions·bad completions",
            "How many pairs of a good and a bad completion there are: what Told apart is a share "
            "of.", exact=True),
 )
