@@ -91,3 +91,53 @@ def test_a_headless_run_is_watched_and_steered(
     until(lambda: window.state is State.IDLE)  # the window's own session
     assert watching.controller.watched is None
     until(lambda: window.runs.resume_button.isEnabled())
+
+
+_OTHER_WINDOW = """
+import sys
+from pathlib import Path
+from workbench.ppo.hyperparameters import parse
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training.events import State
+from workbench.training.session import Session
+
+home, policy, reward = sys.argv[1:]
+store = Store(Path(home))
+def on(event):
+    if getattr(event, "state", None) is State.READY:
+        session.send(do.Start(parse({
+            "num_cycles": 5000, "batch_size": 2, "num_mini_batches": 1, "response_length": 4,
+            "comparison_prompts": 1}), (do.PromptItem("one"), do.PromptItem("two"))))
+session = Session(store, on, threads=1)
+session.send(do.LoadModels(policy, (do.RewardPart(reward),)))
+sys.stdin.readline()
+session.close()
+store.close()
+"""
+
+
+def test_a_watched_run_whose_window_is_closed_says_so(
+    qtbot: QtBot, tmp_path: Path, home: Path, watching: Opened
+) -> None:
+    window = watching.window
+
+    def until(condition: Callable[[], object]) -> None:
+        qtbot.waitUntil(lambda: bool(condition()))
+    with subprocess.Popen(
+        [sys.executable, "-c", _OTHER_WINDOW, str(home), save_policy(tmp_path / "p"),
+         save_reward(tmp_path / "r")], stdin=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}) as other:
+        until(lambda: window.runs.model.rowCount() == 1)
+        window.runs.table.selectRow(0)
+        window.runs.open_selected()
+        until(lambda: watching.controller.watched == 1)
+        until(lambda: window.metrics._run is not None and len(window.metrics._run.cycles) >= 1)
+        other.communicate("close")
+    until(lambda: watching.controller.watched is None)
+    until(lambda: window.state is State.IDLE)
+    said = window.toast.text
+    assert said.startswith("Run 1 was stopped after cycle ")
+    assert "of 5000. The window that trained it was closed." in said
+    assert window.toast.action_button.text() == "Resume"
+    assert window.runs.model.index(0, 3).data() == "stopped"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from workbench.training import commands as do
 from workbench.training.events import State
 
+CLOSED = "The workbench was closed."
+"""The note of a run that was stopped by that."""
 NO_RUN = (State.READY, State.FINISHED, State.FAILED)
 """Models are loaded, and no run is on."""
 ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})

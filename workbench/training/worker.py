@@ -39,7 +39,7 @@ from workbench.training.score_pairs_command import ScoringPairs
 from workbench.training.scored_data import data_for
 from workbench.training.session_state import SessionState
 from workbench.training.side_request import SideRequest
-from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
+from workbench.training.states import BETWEEN_CYCLES, CLOSED, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
 from workbench.training.write_on_command import WritingOn
@@ -94,7 +94,7 @@ class Worker:
                 self._load(self._load_next, self._load_next)
             else:
                 self._handle(self._inbox.get())
-        runner.finish("stopped", "The workbench was closed.")
+        runner.finish("stopped", CLOSED)
 
     def _attend(self) -> None:
         while not self._inbox.empty():

@@ -41,7 +41,7 @@ from workbench.store.records import LIVE
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.states import ALIVE, WHEN
+from workbench.training.states import ALIVE, CLOSED, WHEN
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -368,6 +368,7 @@ class Controller(QObject):
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
+        watched = self.watched == event.run_id
         self.resuming.live = self._display.watched = None
         window.runs.refresh()
         window.completions.run_ended(event.run_id)
@@ -378,6 +379,8 @@ class Controller(QObject):
         self.readiness.run_ended()
         if event.outcome == "interrupted":
             self.resuming.offer(run)
+        elif watched and run is not None and (run.status, run.note) == ("stopped", CLOSED):
+            self.resuming.offer(run, "The window that trained it was closed.")
         elif event.outcome != "failed":
             cycles = count_cycles(event.cycles)
             written = self._written if event.outcome == "stopped" else None

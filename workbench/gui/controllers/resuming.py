@@ -85,8 +85,9 @@ class Resuming(QObject):
         return {name: value for name, spec in now.specs().items() if spec.placement and (
             value := getattr(now, name)) != planned.get(name, spec.default)}
 
-    def offer(self, run: RunRecord | None) -> None:
-        """Offer to go on with a run that did not come to its end."""
+    def offer(self, run: RunRecord | None, why: str = "") -> None:
+        """Offer to go on with a run that did not come to its end, saying ``why`` where that is not
+        what the run notes."""
         if run is None or run.status not in ("interrupted", "stopped"):
             return
         planned = planned_cycles(self._store, run)
@@ -97,9 +98,10 @@ class Resuming(QObject):
         begins = f" {lost}".rstrip() if there else (
             " It has no checkpoint: Resume begins it from the start.")
         if run.cycles < planned:
+            why = why or (run.note if run.status == "interrupted" else "")
             self._window.toast.show_offer(
                 f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}."
-                f"{f' {run.note}' if run.status == 'interrupted' and run.note else ''}{begins}",
+                f"{f' {why}' if why else ''}{begins}",
                 "Resume", "Go on with this run from its last checkpoint" if there else
                 "Begin this run again from the start", lambda: self.resume(run.id))
 
