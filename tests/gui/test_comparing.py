@@ -95,6 +95,14 @@ def test_what_would_find_nothing_to_learn_from_is_said_before_the_first_run(
     assert asked.start.isEnabled()
 
 
+def test_all_that_is_said_is_seen_however_long(asked: ComparingDialog, styled: None) -> None:
+    for box in asked.boxes:
+        box.setChecked(True)
+        QApplication.processEvents()
+        assert asked.said.height() >= asked.said.heightForWidth(asked.said.width())
+        assert asked.rect().contains(asked.start.mapTo(asked, asked.start.rect().bottomRight()))
+
+
 def test_no_way_is_no_comparison(asked: ComparingDialog) -> None:
     for box in asked.boxes:
         box.setChecked(False)

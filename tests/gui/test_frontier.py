@@ -17,7 +17,7 @@ from workbench import algorithms
 from workbench.dpo.declaration import DPO
 from workbench.gui.frontier.reading import bands, read_picture
 from workbench.gui.frontier.view import FrontierView
-from workbench.gui.widgets.run_colours import run_colour
+from workbench.gui.widgets.run_colours import run_colour, stroke
 from workbench.gui.widgets.theme import themes
 from workbench.learning.best_of_n import MOST, kl_bound
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SCORES, SECONDS, STEPS
@@ -196,6 +196,9 @@ def test_runs_are_drawn_in_their_colours_and_read_off(qtbot, opened, store):
     assert plot._best[0].xData == pytest.approx([kl_bound(n) for n in (1, 2, 3, 4)])
     assert plot._best[0].opts["pen"].style() == Qt.PenStyle.DashLine
     assert "Best of n, start policy" in view._legend.text()
+    # The legend has each run's own stroke, as colours alone come again.
+    for run_id in (first, second):
+        assert f"{stroke(run_id, themes().theme)}&nbsp;Run&nbsp;" in view._legend.text()
     pointer.move(plot.viewport(), place(view, 1.0, 0.5))
     assert view._said.text() == (
         "Run 2, cycle 2: training reward 0.50; KL 1, 16 samples, 8 steps, 0:03")
@@ -259,7 +262,7 @@ def test_a_band_keeps_the_line_of_the_run_on_display(qtbot, opened, store):
     assert [line.isVisible() for line in view.plot._lines] == [True, False, True]
     assert view.plot._lines[2].yData == pytest.approx([0.3, 0.4, 0.5, 0.6])
     assert view.plot._areas[0].isVisible()
-    assert "Run 1 and another seed" in view._legend.text()
+    assert "Run&nbsp;1&nbsp;and&nbsp;another&nbsp;seed" in view._legend.text()
     view.controls.band.setChecked(False)
     assert [line.isVisible() for line in view.plot._lines] == [True, True, False]
     assert not view.plot._areas[0].isVisible()

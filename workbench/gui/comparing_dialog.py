@@ -121,6 +121,7 @@ class ComparingDialog(Dialog):
         self.said.setText(wrong or self._summary())
         enable(self.start, not wrong, wrong)
         describe(self.said, self.said.text())
+        self.grow()
 
     def _make(self) -> Plan:
         chosen = [way for way, box in zip(self._ways, self.boxes, strict=True) if box.isChecked()]

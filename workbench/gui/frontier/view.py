@@ -22,7 +22,7 @@ from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.run_colours import run_colour
+from workbench.gui.widgets.run_colours import run_colour, stroke
 from workbench.gui.widgets.theme import themes
 from workbench.learning.metrics import SCORES
 from workbench.papers import BEIRAMI_2024, GAO_2022
@@ -194,15 +194,14 @@ class FrontierView(PictureView[Picture]):
     def _draw_legend(self) -> None:
         theme, plot = themes().theme, self.plot
         within = {i for band in plot.bands for i in band.runs}
-        entries = [(run_colour(t.run_id, theme), t.name) for t in plot.tracks
-                   if t.run_id not in within]
-        entries += [(run_colour(b.runs[0], theme), b.name) for b in plot.bands]
-        parts = [f"<span style='color: {colour}'>━</span>&nbsp;{escape(name)}"
-                 for colour, name in entries]
+        parts = [f"{stroke(t.run_id, theme)}&nbsp;{_whole(t.name)}" for t in plot.tracks
+                 if t.run_id not in within]
+        parts += [f"<span style='color:{run_colour(b.runs[0], theme)}'>━━</span>&nbsp;"
+                  f"{_whole(b.name)}" for b in plot.bands]
         shown = dict.fromkeys(find_metric(t.metric).label for t in plot.tracks)
         parts.insert(0, escape(", ".join(shown)))
         of = "" if self.picture is None else self.picture.of
-        parts += [f"╍&nbsp;{escape(name_of(best, of))}" for best in plot.best]
+        parts += [f"╍╍&nbsp;{escape(name_of(best, of))}" for best in plot.best]
         self._legend.setText(" &nbsp; ".join(parts))
         self._legend.setToolTip(" <br> ".join(parts))
 
@@ -275,3 +274,8 @@ def name_of(best: BestOf, of: str = "") -> str:
 
 def _prompts(best: BestOf) -> str:
     return f"{best.prompts:,} {_PROMPTS[best.of]}"
+
+
+def _whole(name: str) -> str:
+    """Return a name as rich text that is not broken into two lines."""
+    return escape(name).replace(" ", "&nbsp;")

@@ -6,15 +6,12 @@ import html
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from PySide6.QtCore import Qt
 
 from workbench.gui.metrics.data import RunData
-from workbench.gui.widgets.run_colours import run_colour, run_line
+from workbench.gui.widgets.run_colours import stroke
 from workbench.gui.widgets.theme import Theme
 from workbench.store.records import RunRecord
 
-_STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·",
-            Qt.PenStyle.DotLine: "┅┅", Qt.PenStyle.DashDotDotLine: "━··"}
 _SHORT = 20  # letters of a name, where there is little room
 
 
@@ -27,8 +24,7 @@ def legend(run: RunData, others: Sequence[RunData], theme: Theme,
         short = r.name if len(r.name) <= _SHORT or not brief else f"{r.name[:_SHORT - 1]}…"
         name = html.escape(short).replace(" ", "&nbsp;")
         more = html.escape(("" if brief else _origin(r)) + _same(r, [run, *others], names))
-        stroke = _STROKES[run_line(r.run_id)]
-        return (f"<span style='color:{run_colour(r.run_id, theme)}'>{stroke}</span>&nbsp;"
+        return (f"{stroke(r.run_id, theme)}&nbsp;"
                 + (f"<b>{name}</b>" if r is run else name) + more)
     return " &nbsp; ".join(entry(r) for r in (run, *others))
 

@@ -117,6 +117,13 @@ class Dialog(QDialog):
             self.fit()
         return button
 
+    def grow(self) -> None:
+        """Be higher where a text has become longer; what stands in a shorter one stays."""
+        layout = self.layout()
+        if layout is not None and self.isVisible():
+            layout.activate()
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
+
     def fit(self) -> None:
         """Be as high as wrapped text needs, and no higher."""
         layout = self.layout()

@@ -13,6 +13,7 @@ from workbench.gui.widgets.theme import LIGHT, Theme
 # A dashed line is a second curve of one run.
 _LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine,
           Qt.PenStyle.DashDotDotLine)
+_STROKES = dict(zip(_LINES, ("━━", "━╸·", "┅┅", "━··"), strict=True))
 _COLOURS = len(LIGHT.series)
 _SIZE = (22, 12)  # as long as it takes to see how the line is made
 _Look = tuple[int, int]  # which colour, which line
@@ -38,6 +39,11 @@ def run_colour(run_id: int, theme: Theme) -> str:
 def run_line(run_id: int) -> Qt.PenStyle:
     """Return how a run's line is drawn, which tells runs of one colour apart."""
     return _LINES[_look(run_id)[1]]
+
+
+def stroke(run_id: int, theme: Theme) -> str:
+    """Return a piece of a run's line as rich text, for a legend."""
+    return f"<span style='color:{run_colour(run_id, theme)}'>{_STROKES[run_line(run_id)]}</span>"
 
 
 def swatch(run_id: int, theme: Theme, drawn: bool) -> QImage:
