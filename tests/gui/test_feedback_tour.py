@@ -79,6 +79,16 @@ def test_its_card_covers_nothing_that_it_speaks_of_or_asks_for(
                 assert not card.intersects(there), (STEPS[step].title, each.objectName())
 
 
+def put_in(opened: Opened, store: Store, number: int) -> None:
+    """Put so many pairs into the set of the tour."""
+    found = store.judgements.set("Feedback tour")
+    assert found is not None
+    store.judgements.add(found.id, [
+        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(number)
+    ]).result()
+    opened.window.judge.load_now()
+
+
 def test_its_cards_turn_as_the_person_gets_on(
     qtbot: QtBot, opened: Opened, store: Store
 ) -> None:
@@ -89,12 +99,7 @@ def test_its_cards_turn_as_the_person_gets_on(
     [asked] = [c for c in opened.sent if isinstance(c, do.Try)]
     assert len(asked.prompts) >= 2 * PAIRS
     assert judge.set_name == "Feedback tour"
-    found = store.judgements.set("Feedback tour")
-    assert found is not None
-    store.judgements.add(found.id, [
-        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(12)
-    ]).result()
-    judge.load_now()
+    put_in(opened, store, 12)
     judge.answer("tie")
     assert dialog.said.text() == f"0 of {PAIRS} marked."  # a tie teaches nothing
     for _ in range(PAIRS - 1):
@@ -125,12 +130,7 @@ def test_whose_pairs_are_used_up_by_ties_is_written_more(
     assert "do not count towards the ten" in dialog.sentence.text()
     assert not dialog.ok.isVisible()  # they are being written
     [asked] = [c for c in opened.sent if isinstance(c, do.Try)]
-    found = store.judgements.set("Feedback tour")
-    assert found is not None
-    store.judgements.add(found.id, [
-        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(3)
-    ]).result()
-    judge.load_now()
+    put_in(opened, store, 3)
     opened.controller.handle([ev.TryFinished(asked.id, False)])
     assert not dialog.ok.isVisible()  # pairs are left
     for said in ("tie", "both_bad", "left"):

@@ -86,6 +86,14 @@ def dialog(opened: Opened) -> BranchDialog:
     return found
 
 
+def ask_fork(opened: Opened, run_id: int) -> BranchDialog:
+    """Ask for a fork of a run, with the models in memory."""
+    ready(opened)
+    select(opened, run_id)
+    opened.window.actions_["fork_run"].trigger()
+    return dialog(opened)
+
+
 # -- the tree
 
 @pytest.mark.usefixtures("family")
@@ -249,10 +257,7 @@ def test_the_fork_dialog_is_there_before_its_settings(opened: Opened, qtbot: QtB
 
 @pytest.mark.usefixtures("family")
 def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -> None:
-    ready(opened)
-    select(opened, 1)
-    opened.window.actions_["fork_run"].trigger()
-    asked = dialog(opened)
+    asked = ask_fork(opened, 1)
     cells = [[asked.checkpoints.item(r, c).text() for c in range(3)] for r in range(3)]
     # What the policy wrote after that cycle, as in Checkpoints; not the batch it learned from.
     assert cells == [["4", "0.20", "0.800"], ["2", "−0.40", "0.400"], ["0, the start", "", ""]]
@@ -300,10 +305,7 @@ def test_a_fork_may_go_on_with_the_reward_in_models(opened: Opened) -> None:
 def test_a_fork_may_learn_by_another_algorithm(
     opened: Opened, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    ready(opened)
-    select(opened, 1)
-    opened.window.actions_["fork_run"].trigger()
-    asked = dialog(opened)
+    asked = ask_fork(opened, 1)
     field = asked.algorithm_field
     assert (field.currentText(), field.isVisibleTo(asked)) == ("PPO", True)
     offered = opened.window.hyperparameters.algorithm_field
@@ -336,10 +338,7 @@ def test_a_fork_may_learn_by_another_algorithm(
 
 @pytest.mark.usefixtures("family")
 def test_a_fork_may_learn_in_another_way_of_its_algorithm(opened: Opened) -> None:
-    ready(opened)
-    select(opened, 1)
-    opened.window.actions_["fork_run"].trigger()
-    asked = dialog(opened)
+    asked = ask_fork(opened, 1)
     place = asked.algorithm_field.findText("GRPO")
     asked.algorithm_field.setCurrentIndex(place)
     asked.algorithm_field.activated.emit(place)
