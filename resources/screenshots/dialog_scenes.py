@@ -200,7 +200,7 @@ async def with_pairs(stage: Stage) -> None:
     """Have pairs to judge."""
     view = stage.window.judge
     stage.window.reveal("judge")
-    view.choose_set("Your judgements")
+    view.sets.choose("Your judgements")
     if not view.queue.entries:
         view.adding.add_cycles(0, view.adding.cycles()[-1])
         await until(lambda: view.queue.entries)

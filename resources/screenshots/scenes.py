@@ -168,13 +168,13 @@ async def frontier(stage: Stage) -> None:
 @scene
 async def judge_empty(stage: Stage) -> None:
     stage.window.reveal("judge")
-    stage.window.judge.choose_set("Nothing yet")
+    stage.window.judge.sets.choose("Nothing yet")
 
 
 @scene
 async def judge(stage: Stage) -> None:
     view = stage.window.judge
-    view.choose_set("Your judgements")
+    view.sets.choose("Your judgements")
     stage.window.reveal("judge")
     if not view.queue.entries:
         view.adding.add_cycles(0, view.adding.cycles()[-1])
@@ -186,7 +186,7 @@ async def judge(stage: Stage) -> None:
 @scene
 async def judge_made(stage: Stage) -> None:
     view = stage.window.judge
-    view.choose_set("Your judgements")
+    view.sets.choose("Your judgements")
     stage.window.reveal("judge")
     view.making.made("Your judgements 1 is made: right on 84 % of the pairs it has not seen", "")
 

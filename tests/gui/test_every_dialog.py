@@ -134,12 +134,12 @@ def export_figure(opened: Opened) -> None:
 
 
 def judge_delete(opened: Opened) -> None:
-    opened.window.judge.choose_set("Mine")
+    opened.window.judge.sets.choose("Mine")
     opened.window.judge.menus._ask_delete()
 
 
 def judge_ask(opened: Opened) -> None:
-    opened.window.judge.choose_set("Mine")
+    opened.window.judge.sets.choose("Mine")
     opened.window.judge.asking.choose()
 
 

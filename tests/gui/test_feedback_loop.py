@@ -148,7 +148,7 @@ async def loop(workbench: Workbench, qtbot: QtBot, size: Size, mark: Any) -> dic
     window.hyperparameters.form.set_values({"num_cycles": 21, **size.settings}, "test")
     window.actions_["step"].trigger()
     await until(lambda: window.state is State.PAUSED)
-    window.judge.choose_set(NAME)
+    window.judge.sets.choose(NAME)
     # Of the start policy's kind: what a cycle changes is little.
     await put_in_pairs(workbench, NAME, round(1.6 * size.marks) + 8, 1)
     unseen = await put_in_pairs(workbench, "Unseen", size.unseen, 2) if size.unseen else 0
@@ -179,7 +179,7 @@ async def loop(workbench: Workbench, qtbot: QtBot, size: Size, mark: Any) -> dic
     found = {"deviations": (fmean(after) - fmean(before)) / pstdev(before),
              "kl": store.metrics(3)["objective/kl"].values[-1]}
     if unseen:
-        window.judge.choose_set("Unseen")
+        window.judge.sets.choose("Unseen")
         window.judge.score()
         await until(lambda: not window.judge.adding.busy)
         found["right"] = right_on(workbench, unseen)

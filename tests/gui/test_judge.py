@@ -116,10 +116,10 @@ def test_pairs_that_are_there_are_not_offered_again(
         return next(b for b in view.done_page.buttons if b.text().startswith("Start policy"))
     assert not start().isEnabled()
     assert "The set has these pairs already." in start().toolTip()
-    view.choose_set("Another")
+    view.sets.choose("Another")
     source = view.menus.sources()[0]
     assert (source.text, source.why_not) == ("Start policy against cycle 3 of Run 1", "")
-    view.choose_set(FIRST_SET)
+    view.sets.choose(FIRST_SET)
     assert view.menus.sources()[0].why_not
     assert not view.menus.sources()[1].why_not  # other cycles may be chosen
 
@@ -149,7 +149,7 @@ def test_a_low_view_shows_an_empty_page_and_what_is_said_below_whole(
     assert view.kept_line.height() == 0
     view.making.made("Mine 1 is made", "")
     qtbot.waitUntil(lambda: seen(view.making.go_on) and seen(view.stage.buttons["left"]))
-    view.choose_set("Nothing yet")
+    view.sets.choose("Nothing yet")
     qtbot.waitUntil(lambda: bar.value() == 0)
     assert seen(view.bar.sets)
 
@@ -463,12 +463,12 @@ def test_sets_are_made_named_and_deleted(judge: JudgeView, store: Store) -> None
     judge.bar.sets.setCurrentIndex(1)
     judge.bar.sets.activated.emit(1)
     assert (judge.set_name, len(judge.queue.entries)) == ("Other", 1)
-    judge.rename_set("Mine")  # is another's
+    judge.sets.rename("Mine")  # is another's
     assert judge.set_name == "Other"
-    judge.rename_set("Taste")
-    judge.choose_set("New")
+    judge.sets.rename("Taste")
+    judge.sets.choose("New")
     assert judge.pages.currentWidget() is judge.empty_page
-    judge.delete_set()
+    judge.sets.delete()
     assert [each.name for each in store.judgements.sets()] == ["Mine", "Taste"]
     assert judge.set_name == "Mine"
 
@@ -485,7 +485,7 @@ def test_a_file_is_read_judged_and_written(
     assert "Line 2 has two equal answers." in opened.window.toast.text
     press(qtbot, judge, Qt.Key.Key_1)
     written = tmp_path / "b.csv"
-    judge.export(written)
+    judge.sets.export(written)
     qtbot.waitUntil(written.exists)
     assert len(written.read_text().splitlines()) == 3
     judge.adding.add_file(tmp_path / "none.jsonl")
@@ -594,7 +594,7 @@ def test_thumbs_are_exported(
     judge.findChild(QFileDialog, "judge_export_thumbs").reject()
     written = tmp_path / "thumbs.jsonl"
     with qtbot.waitSignal(judge.saved) as saved:
-        judge.export_thumbs(written)
+        judge.sets.export_thumbs(written)
     assert saved.args == [written, "1 thumb written."]
     assert json.loads(written.read_text())["label"] is True
 
@@ -602,7 +602,7 @@ def test_thumbs_are_exported(
 def test_what_was_chosen_is_remembered(judge: JudgeView, store: Store) -> None:
     put_in(store, pairs(2))
     put_in(store, pairs(2), "Other")
-    judge.choose_set("Other")
+    judge.sets.choose("Other")
     judge.bar.differences.setChecked(True)
     judge.toggle_guidelines()
     judge.bar.turn_nearest()

@@ -36,7 +36,7 @@ def set_id(store: Store) -> int:
 def asking(opened: Opened, set_id: int) -> Asking:
     opened.window.reveal("judge")
     opened.window.judge.rename_person("ann")
-    opened.window.judge.choose_set("Mine")
+    opened.window.judge.sets.choose("Mine")
     return opened.window.judge.asking
 
 

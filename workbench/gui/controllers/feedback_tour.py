@@ -67,7 +67,7 @@ class FeedbackTour(QObject):
         if dialog is None:
             return
         if dialog.step == _BEGIN:
-            window.judge.choose_set(self._free_name())
+            window.judge.sets.choose(self._free_name())
             window.judge.adding.add_fresh()
             self._turn(_MARK)
             window.activateWindow()  # the keys are for the pairs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtWidgets import QLineEdit, QWidget
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.gui.judge.asking import Asking
     from workbench.gui.judge.bar import Bar
     from workbench.gui.judge.queue import Queue
+    from workbench.gui.judge.sets import Sets
     from workbench.store.store import Store
 
 _FILTERS = f"Pairs ({' '.join(f'*{ending}' for ending in ENDINGS)});;All files (*)"
@@ -35,6 +35,7 @@ class Judging(Protocol):
     queue: Queue
     adding: Adding
     asking: Asking
+    sets: Sets
     bar: Bar
 
     @property
@@ -44,12 +45,7 @@ class Judging(Protocol):
     def toggle_guidelines(self) -> None: ...
     def learn(self) -> None: ...
     def score(self) -> None: ...
-    def choose_set(self, name: str) -> None: ...
-    def rename_set(self, name: str) -> None: ...
-    def delete_set(self) -> None: ...
     def rename_person(self, name: str) -> None: ...
-    def export(self, path: Path) -> None: ...
-    def export_thumbs(self, path: Path) -> None: ...
 
 
 class Menus:
@@ -128,11 +124,11 @@ class Menus:
 
     def _ask_new(self) -> None:
         self._ask_text("judge_new_set", "New set", "What is the new set called?", "",
-                       "Make the set", self._view.choose_set)
+                       "Make the set", self._view.sets.choose)
 
     def _ask_name(self) -> None:
         self._ask_text("judge_rename_set", "Rename set", "What is the set called?",
-                       self._view.set_name, "Rename the set", self._view.rename_set)
+                       self._view.set_name, "Rename the set", self._view.sets.rename)
 
     def _ask_text(self, name: str, title: str, question: str, text: str, tip: str,
                   then: Callable[[str], object]) -> None:
@@ -147,17 +143,17 @@ class Menus:
                 f"{counted(found.marks, 'mark')}?", "This cannot be undone. Runs that learned from "
                 "it keep what they learned from.",
                 (("Delete", "judge_delete_accept", "Remove it for good",
-                  self._view.delete_set),), destroys=True)
+                  self._view.sets.delete),), destroys=True)
 
     def _ask_export(self) -> None:
         name = self._file_name()
         choose_new_file(self._parent, "judge_export", "Export judgements",
-                        f"{name or 'pairs'}.jsonl", _WRITTEN, self._view.export)
+                        f"{name or 'pairs'}.jsonl", _WRITTEN, self._view.sets.export)
 
     def _ask_export_thumbs(self) -> None:
         choose_new_file(self._parent, "judge_export_thumbs", "Export thumbs",
                         f"{self._file_name() or 'thumbs'}-thumbs.jsonl",
-                        "KTO completions (*.jsonl)", self._view.export_thumbs)
+                        "KTO completions (*.jsonl)", self._view.sets.export_thumbs)
 
     def _file_name(self) -> str:
         return "".join(c if c.isalnum() else "-" for c in self._view.set_name.lower()).strip("-")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
@@ -15,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 
 from workbench.formatting import counted
 from workbench.gui.judge import saying
-from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
+from workbench.gui.judge.adding import Adding, TryEvent
 from workbench.gui.judge.asking import Asking
 from workbench.gui.judge.bar import PERSON, Bar, without_newlines
 from workbench.gui.judge.guidelines import Guidelines
@@ -24,6 +23,7 @@ from workbench.gui.judge.making import TEXT, TIP, Making
 from workbench.gui.judge.menus import Menus
 from workbench.gui.judge.pages import CurrentPage, Offer, OfferPage
 from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, Queue, other_marks
+from workbench.gui.judge.sets import Sets
 from workbench.gui.judge.stage import Said, Stage
 from workbench.gui.run_view import RunView
 from workbench.gui.thumbs import Thumbs
@@ -35,11 +35,8 @@ from workbench.store.home import StoreError
 from workbench.store.judged import (
     Choice,
     JudgedPair,
-    JudgedSet,
     shown_left,
 )
-from workbench.store.judged_files import write_judged, write_thumbs
-from workbench.store.prompt_readers import PromptFileError
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.reward_making import too_few
@@ -71,8 +68,10 @@ class JudgeView(RunView):
         super().__init__("judge_view", store, parent)
         self._background = background
         self.person = saying.user()
-        self._name = ""  # of the set that is judged
-        self._set: JudgedSet | None = None
+        self.sets = Sets(self, store, background, self.settle)
+        self.sets.turned.connect(self._turned)
+        self.sets.message.connect(self.message)
+        self.sets.saved.connect(self.saved)
         self.queue = Queue()
         self._pair: JudgedPair | None = None
         self._left: Choice = "first"
@@ -103,7 +102,7 @@ class JudgeView(RunView):
     @property
     def set_name(self) -> str:
         """The set that is judged, and that thumbs are put into."""
-        return self._set.name if self._set else self._name or FIRST_SET
+        return self.sets.name
 
     # -- what the window tells
 
@@ -150,7 +149,7 @@ class JudgeView(RunView):
         """Choose as :meth:`save_state` told."""
         person, name = state.get("person"), state.get("set")
         self.person = person if isinstance(person, str) and person else self.person
-        self._name = name if isinstance(name, str) else ""
+        self.sets.wanted = name if isinstance(name, str) else ""
         bar = self.bar
         bar.nearest = state.get("nearest") is True
         self.asking.restore_state(state.get("asking"))
@@ -158,7 +157,7 @@ class JudgeView(RunView):
         self.guidelines.setVisible(state.get("guidelines") is True)
         if state.get("shown") in SHOWN:
             bar.want(str(state["shown"]))
-        self._set = None
+        self.sets.current = None
         self.thumbs.forget()
         self.load_soon()
 
@@ -170,10 +169,10 @@ class JudgeView(RunView):
         self.settle()
         self.adding.forget()
         sets = judgements.sets()
-        wanted = self._set.name if self._set else self._name
+        wanted = self.sets.current.name if self.sets.current else self.sets.wanted
         found = next((each for each in sets if each.name == wanted), sets[0] if sets else None)
-        another = found is None or self._set is None or found.id != self._set.id
-        self._set = found
+        another = found is None or self.sets.current is None or found.id != self.sets.current.id
+        self.sets.current = found
         self.bar.show_sets(sets, found.id if found else None)
         keep = None if another or self._pair is None else self._pair.id
         if found is None:
@@ -193,8 +192,8 @@ class JudgeView(RunView):
         """Show the pairs that are wanted now."""
         wanted = self.bar.wanted
         others: Mapping[int, Choice] | None = None
-        if wanted.startswith(PERSON) and self._set is not None:
-            others = other_marks(self.store.judgements.marks(self._set.id),
+        if wanted.startswith(PERSON) and self.sets.current is not None:
+            others = other_marks(self.store.judgements.marks(self.sets.current.id),
                                  wanted.removeprefix(PERSON))
         self.queue.choose(ALL if others is not None else wanted, prompt=self.bar.prompt,
                           nearest=self.bar.nearest, others=others, keep=keep)
@@ -206,7 +205,7 @@ class JudgeView(RunView):
     def answer(self, said: Said, strength: int = 0) -> None:
         """Keep what was said of the pair that is shown, and go on to the next."""
         pair, entry = self._pair, self.queue.current
-        if pair is None or entry is None or self._set is None:
+        if pair is None or entry is None or self.sets.current is None:
             return
         queue = self.queue
         if said == "skip" and not queue.repeating and entry.choice not in (None, "skip"):
@@ -231,18 +230,18 @@ class JudgeView(RunView):
 
     def undo(self) -> None:
         """Take the last mark back, and go to its pair."""
-        if self._set is None:
+        if self.sets.current is None:
             return
         judgements = self.store.judgements
         try:
-            mark = judgements.undo(self._set.id, self.person).result()
+            mark = judgements.undo(self.sets.current.id, self.person).result()
         except StoreError as error:
             self.message.emit("error", str(error))
             return
         if mark is None:
             self.message.emit("info", "There is no mark of yours here to take back.")
             return
-        [entry] = judgements.entries(self._set.id, self.person, mark.pair)
+        [entry] = judgements.entries(self.sets.current.id, self.person, mark.pair)
         self._last = "the last mark was taken back"
         self.queue.taken_back(mark, entry)
         self._show()
@@ -263,39 +262,6 @@ class JudgeView(RunView):
         if self.guidelines_shown:
             self.guidelines.field.setFocus()
 
-    def choose_set(self, name: str) -> None:
-        """Judge another set, which is made if there is none of that name."""
-        self.guidelines.save()
-        name = without_newlines(name)
-        if not name:
-            return
-        try:
-            self.store.judgements.make_set(name).result()
-        except StoreError as error:
-            self.message.emit("error", str(error))
-            return
-        self._name, self._set, self._pair = name, None, None
-        self.load_now()
-
-    def rename_set(self, name: str) -> None:
-        """Give the set another name."""
-        name = without_newlines(name)
-        if self._set is None or not name or name == self._set.name:
-            return
-        if self.store.judgements.set(name) is not None:
-            self.message.emit("warning", f"There is a set “{name}” already; choose another name.")
-            return
-        self.store.judgements.rename_set(self._set.id, name).result()
-        self._name, self._set = name, None
-        self.load_now()
-
-    def delete_set(self) -> None:
-        """Remove the set with all that was said of its pairs."""
-        if self._set is not None:
-            self.store.judgements.delete_set(self._set.id).result()
-            self._name, self._set, self._pair = "", None, None
-            self.load_now()
-
     def rename_person(self, name: str) -> None:
         """Judge under another name."""
         if name := without_newlines(name):
@@ -305,39 +271,12 @@ class JudgeView(RunView):
 
     def score(self) -> None:
         """Have the reward in memory score the pairs of this set."""
-        if self._set is not None:
-            self.adding.score(self._set.id)
+        if self.sets.current is not None:
+            self.adding.score(self.sets.current.id)
 
     def learn(self) -> None:
         """Ask for this set to be learned from."""
         self.learn_wanted.emit(self.set_name)
-
-    def export(self, path: Path) -> None:
-        """Write the set to a file, in the background."""
-        found, judgements = self._set, self.store.judgements
-        if found is None:
-            return
-        self.settle()
-
-        def write() -> str | PromptFileError:
-            try:
-                return write_judged(path, judgements.pairs(found.id), judgements.marks(found.id))
-            except PromptFileError as error:
-                return error
-        self._background.run(write, lambda said: self._tell_written(path, said))
-
-    def export_thumbs(self, path: Path) -> None:
-        """Write what was said of single completions to a file, in the background."""
-        found, judgements = self._set, self.store.judgements
-        if found is None:
-            return
-
-        def write() -> str | PromptFileError:
-            try:
-                return write_thumbs(path, judgements.thumbs(found.id))
-            except PromptFileError as error:
-                return error
-        self._background.run(write, lambda said: self._tell_written(path, said))
 
     # -- showing
 
@@ -360,11 +299,11 @@ class JudgeView(RunView):
         self._pair = None if entry is None else self.store.judgements.pair(entry.id)
         there = bool(self.queue.entries)
         self.bar.show_pairs(there)
-        if self._pair is None or entry is None or self._set is None:
+        if self._pair is None or entry is None or self.sets.current is None:
             self._offer()
             self._turn_to(self.done_page if there else self.empty_page)
         else:
-            self._left = shown_left(self._set.seed, entry.id, int(self.queue.repeating))
+            self._left = shown_left(self.sets.current.seed, entry.id, int(self.queue.repeating))
             looks_back = self.bar.wanted in (MARKED, OTHERWISE) or self._others is not None
             self.stage.show_pair(saying.on_stage(
                 self._pair.pair, self._left, None if self.queue.repeating else entry, looks_back))
@@ -420,20 +359,18 @@ class JudgeView(RunView):
                 Offer(TEXT, TIP, self.making.wanted.emit, self.making.why_not()),
                 Offer("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
                       "what it learns from", self.learn,
-                      "" if self._set and done else "Mark a pair first."),
+                      "" if self.sets.current and done else "Mark a pair first."),
                 start, Offer("Show all", "Show every pair of the set",
                              lambda: self.bar.want(ALL))])
 
     # -- inside
 
-    def _tell_written(self, path: Path, said: str | PromptFileError) -> None:
-        if isinstance(said, PromptFileError):
-            self.message.emit("error", str(said))
-        else:
-            self.saved.emit(path, said)
+    def _turned(self) -> None:
+        self._pair = None
+        self.load_now()
 
     def _added(self, set_id: int) -> None:
-        if self._set is None or self._set.id == set_id:
+        if self.sets.current is None or self.sets.current.id == set_id:
             self.load_now()
 
     def _tell_adding(self) -> None:
@@ -464,6 +401,7 @@ class JudgeView(RunView):
         self.bar, self.menus = Bar(), Menus(self, self)
         self.stage = Stage()
         self.guidelines = Guidelines()
+        self.sets.left.connect(self.guidelines.save)
         self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 4)
         self.pair_page = named_splitter(self.stage, self.guidelines)
         self.pages = CurrentPage((self.empty_page, self.pair_page, self.done_page))
@@ -484,7 +422,7 @@ class JudgeView(RunView):
         bar.make.clicked.connect(lambda: self.making.wanted.emit())
         self.making.possible.connect(lambda why: enable(bar.make, not why, why))
         self.making.possible.connect(lambda _: self._offer())
-        bar.set_chosen.connect(lambda _: self.choose_set(self._set_at(bar.sets.currentData())))
+        bar.set_chosen.connect(lambda _: self.sets.choose(self._set_at(bar.sets.currentData())))
         bar.otherwise_wanted.connect(lambda: bar.want(OTHERWISE))
         bar.differences_toggled.connect(stage.show_differences)
         bar.add_menu.aboutToShow.connect(lambda: bar.offer(bar.add_menu, self.menus.sources()))
@@ -502,8 +440,8 @@ class JudgeView(RunView):
         return next((each.name for each in self.store.judgements.sets() if each.id == set_id), "")
 
     def _keep_guidelines(self, text: str) -> None:
-        if self._set is not None:
-            self.store.judgements.write_guidelines(self._set.id, text)
+        if self.sets.current is not None:
+            self.store.judgements.write_guidelines(self.sets.current.id, text)
 
 
 def named_splitter(stage: QWidget, beside: QWidget) -> QSplitter:
