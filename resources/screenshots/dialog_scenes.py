@@ -218,8 +218,9 @@ async def judge_ask(stage: Stage) -> None:
 
 @scene
 async def make_reward(stage: Stage) -> None:
-    stage.workbench.controller.reward_making._ask(PairData(
-        "Your judgements", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(94))))
+    data = PairData(
+        "Your judgements", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(94)))
+    stage.workbench.controller.reward_making._ask("Your judgements", data, data)
 
 
 @scene

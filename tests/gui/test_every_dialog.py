@@ -144,8 +144,8 @@ def judge_ask(opened: Opened) -> None:
 
 
 def make_reward(opened: Opened) -> None:
-    opened.controller.reward_making._ask(PairData(
-        "Mine", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(9))))
+    data = PairData("Mine", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(9)))
+    opened.controller.reward_making._ask("Mine", data, data)
 
 
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
@@ -245,7 +245,7 @@ ENTER = {
     "more_cycles": "more_cycles_accept",
     "ask_judge_question": "ask_judge_question_cancel",
     "judge_cycles": "judge_cycles_add",
-    "make_reward": "make_reward_cancel",
+    "make_reward": "make_reward_accept",
     "feedback_tour": "feedback_tour_close",
     "judge_delete": "judge_delete_cancel",
     "judge_new_set": "judge_new_set_accept",

@@ -30,6 +30,7 @@ from workbench.training.events import (
     BestOfSampled,
     CommandRefused,
     CycleFinished,
+    RunStarted,
     SamplingBestOf,
     SamplingBestOfFailed,
     State,
@@ -381,3 +382,39 @@ def test_of_a_larger_n_as_many_as_can_be_are_taken_and_that_is_said(qtbot, opene
         qtbot.keyClick(field, Qt.Key.Key_Return)
     assert field.value() == MOST
     assert told.args == ["info", f"n is {MOST}, the most completions of a prompt that are written."]
+
+
+def test_a_run_that_another_reward_scores_is_named_and_not_drawn(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    first, other = fill(store), fill(store)
+    third = store.create_run(
+        name="Third", policy="/p", reward="/kindness", models={}, algorithm="ppo",
+        prompts=[Prompt(t) for t in PROMPTS], hyperparameters=DEFAULTS).result()
+    record(store, third, 1)
+    view = show(qtbot, opened, first, other)
+    opened.window.runs.model.set_ticked({other, third})
+    qtbot.waitUntil(lambda: view.picture is not None and bool(view.picture.left_out))
+    assert [track.run_id for track in view.plot.tracks] == [first, other]
+    assert "another reward scores it: Third (kindness)" in view._legend.text()
+    opened.window.reveal("metrics")
+    metrics = opened.window.metrics
+    qtbot.waitUntil(lambda: len(metrics._others) == 2)
+    metrics.repaint_now()
+    named = {run.name: run.full_name for run in metrics._others}
+    assert named["Third"] == "Third (scored by another reward, kindness)"
+    assert named[store.run(other).name] == store.run(other).name
+
+
+def test_what_nobody_ticked_is_unticked_when_another_run_starts(
+    opened: Opened, store: Store
+) -> None:
+    mine, parent, third = fill(store), fill(store), fill(store)
+    opened.window.runs.refresh()
+    model = opened.window.runs.model
+    model.set_ticked({mine})
+    model.lend_ticks([parent, mine])
+    assert model.ticks == {mine, parent}
+    opened.controller.handle([
+        RunStarted(third, "Run 3", "ppo", DEFAULTS), StateChanged(State.RUNNING)])
+    assert model.ticks == {mine}

@@ -16,6 +16,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.guide.results import read_results, read_trials, trials_of
 from workbench.gui.guide.summary import Summary
 from workbench.gui.widgets.theme import themes
+from workbench.models.phases import Phase
 from workbench.ppo.declaration import PPO
 from workbench.records import ScoredData, ScoredText
 from workbench.store.records import CompletionRecord, Prompt
@@ -320,3 +321,37 @@ def test_an_experiment_runs_differs_by_one_setting_and_is_drawn_over(qapp, tmp_p
         assert summary._beside.text().endswith("So much differs by chance alone.")
 
     play(qapp, tmp_path, scenario)
+
+
+def test_what_a_reward_model_gives_is_called_no_gain(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    settings = find_algorithm("reward").settings().model_dump()
+    run_id = store.create_run(
+        name="Mine", policy="/models/policy", reward="/models/reward", models={},
+        algorithm="reward", hyperparameters=settings,
+        prompts=[Prompt(text) for text in TEXTS]).result()
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Mine", "reward", settings), ev.StateChanged(State.RUNNING),
+        ev.Progress(run_id, 1, 2, Phase.UPDATING, 1, 3)])
+    assert opened.window.status.phase.text() == "Phase 2: training the reward model"
+    store.record_comparison(run_id, 0, compared(BEFORE, "same")).result()
+    store.record_cycle(run_id, 1, metrics=metrics(1), rollout=[],
+                       comparison=compared(AFTER, "same")).result()
+    store.set_status(run_id, "finished").result()
+    opened.controller.handle([
+        ev.RunFinished(run_id, "finished", 1), ev.StateChanged(State.FINISHED)])
+    opened.window.reveal("guide")
+    opened.controller.show_run(run_id)
+    summary = opened.window.guide.summary
+    qtbot.waitUntil(lambda: summary.results is not None)
+    theme = themes().theme
+    assert theme.bad not in summary._gain.text()
+    assert theme.good not in summary._gain.text()
+    assert " → " not in summary._gain.text()
+    assert "How high its scores are means nothing" in summary._gain.text()
+    assert summary._which.text() == "The answers whose score changed most"
+    assert summary.answers
+    assert "Before (" not in summary.answers[0].toolTip()
+    summary.grab()

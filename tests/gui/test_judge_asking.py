@@ -203,3 +203,24 @@ def test_an_address_that_was_not_agreed_to_and_a_policy_that_is_not_there(
             assert event.sentence == said
     finally:
         session.close()
+
+
+def test_failures_are_no_answers_and_why_stays_to_be_read(
+    opened: Opened, asking: Asking, set_id: int
+) -> None:
+    asking.ask(set_id, Wanted())
+    [command] = judged(opened)
+    opened.controller.handle([ev.Judging(command.id, 2, 6, failed=2)])
+    assert asking.said.text() == "The judge has answered 0 of 6 questions; 2 failed"
+    opened.controller.handle([
+        ev.Judging(command.id, 3, 6, failed=3), ev.JudgingFailed(command.id, "It is not there.")])
+    assert asking.said.text() == "3 of 6 questions failed. It is not there."
+    assert not asking.isHidden()
+    assert asking.progress.isHidden()
+    assert asking.stop_button.text() == "Close"
+    assert asking.why_not() == ""
+    asking.stop_button.click()
+    assert asking.isHidden()
+    asking.ask(set_id, Wanted())
+    assert asking.stop_button.text() == "Stop"
+    assert not asking.progress.isHidden()

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from workbench.formatting import percent
+from workbench.formatting import number, percent
 from workbench.gui.judge.view import JudgeView
 from workbench.reward_training.metrics import HELD_ACCURACY
 from workbench.store.judged import PairToJudge, Side
@@ -226,3 +226,34 @@ def test_too_few_pairs_are_none_to_make_a_reward_of(
     opened.controller.reward_making.ask()
     qtbot.waitUntil(lambda: "Say of 1 more pair" in opened.window.toast.text)
     assert not starts(opened)
+
+
+def test_what_a_judge_said_is_told_apart_and_can_be_left_out(
+    qtbot: QtBot, opened: Opened, judge: JudgeView, store: Store
+) -> None:
+    judge.answer("right")
+    judge.settle()
+    found = store.judgements.set(judge.set_name)
+    for pair in store.judgements.pairs(found.id):
+        for swapped in (False, True):
+            store.judge_answers.record(
+                pair.id, "judge: bundled", "Which?", swapped, "first").result()
+    judge.load_now()
+    opened.window.actions_["make_reward"].trigger()
+    box = asked(qtbot, opened)
+    kappa = store.judge_answers.qualities(found.id, judge.person)[0].kappa
+    assert "Of these are 8 of yours, 10 of judge: bundled (kappa " in box.informativeText()
+    assert f"(kappa {number(kappa)})" in box.informativeText()
+    assert box.defaultButton().objectName() == "make_reward_accept"
+    own = box.findChild(QPushButton, "make_reward_own")
+    qtbot.mouseClick(own, Qt.MouseButton.LeftButton)
+    [start] = starts(opened)
+    assert len(start.data.pairs) == 8
+    line = opened.window.hyperparameters.data_line
+    opened.window.hyperparameters.choose_named("dpo")
+    line.take_own_judgements(judge.set_name)
+    qtbot.waitUntil(lambda: line.data is not None)
+    assert len(line.data.pairs) == 8
+    line.take_judgements(judge.set_name)
+    qtbot.waitUntil(lambda: len(line.data.pairs) == 18)
+    assert "8 of yours, 10 of judge: bundled" in line.data.summary

@@ -59,8 +59,10 @@ def test_nothing_is_asked_twice_but_what_was_not_answered(store):
             return Answer(problem="did not answer", answered=False)
         return Answer(problem="an empty answer") if question.pair.prompt == "Prompt 1" else (
             good(question))
-    first, second = Told(says), Told(good)
-    judge(store, set_id, first, most=3)
+    first, second, failed = Told(says), Told(good), []
+    judge_set(store, set_id, first, RUBRIC, most=3, step=lambda done, total: None,
+              unanswered=lambda: failed.append(1))
+    assert len(failed) == 2
     assert len(first.asked) == 6
     judge(store, set_id, second)
     # What was never asked comes first, so that what is not answered holds nothing up.

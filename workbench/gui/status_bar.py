@@ -8,6 +8,7 @@ from collections import deque
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
+from workbench.algorithms import find_algorithm
 from workbench.formatting import file_size, format_duration, format_speed
 from workbench.gui.widgets.controls import RIGHT, label, named
 from workbench.gui.widgets.plain_text import plain_tip
@@ -41,6 +42,7 @@ class StatusBar(QStatusBar):
         self._state = State.IDLE
         self._run: int | None = None
         self._name = ""
+        self._makes = "policy"
         self._shown: int | None = None
         self._since = "elapsed"
         self._began: float | None = None
@@ -118,6 +120,7 @@ class StatusBar(QStatusBar):
     def run_started(self, event: RunStarted | RunResumed | RunFollowed) -> None:
         """A run began or goes on."""
         self._run, self._name = event.run_id, event.name
+        self._makes = find_algorithm(event.algorithm).makes
         # Not the run's whole time beside the number of all its cycles.
         self._since = ("since Resume" if isinstance(event, RunResumed) and not event.parent
                        else "since watched" if isinstance(event, RunFollowed) and not event.asked
@@ -143,6 +146,8 @@ class StatusBar(QStatusBar):
         # Before the first cycle there is nothing to compare with yet.
         first = event.phase is Phase.COMPARING and event.cycle == 0
         text = _BEFORE if first else event.phase.value
+        if event.phase is Phase.UPDATING and self._makes != "policy":
+            text = f"Phase 2: training the {self._makes}"
         self.phase.setText(text)
         self.phase.setToolTip(plain_tip(text))
         self.bar.setVisible(event.total > 0)

@@ -17,7 +17,7 @@ MARKED_BY = "judge: "
 
 def judge_set(
     store: Store, set_id: int, judge: Judge, rubric: str, *, most: int | None = None,
-    step: Callable[[int, int], object],
+    step: Callable[[int, int], object], unanswered: Callable[[], object] = lambda: None,
 ) -> int:
     """Ask a judge of the pairs of a set that it has not said all of by this rubric, each in both
     orders, and return how many questions it was asked. Every answer is on the disk before the next
@@ -27,6 +27,7 @@ def judge_set(
         most: of so many pairs at most; None: of all.
         step: told how many questions of how many are answered, also while one is; may raise
             Interrupted to give up.
+        unanswered: called for each question that was not answered.
 
     Raises:
         JudgeError: the judge can say nothing, or did not several times in a row.
@@ -48,8 +49,11 @@ def judge_set(
         answers.record(pair_id, by, rubric, swapped, said, problem=answer.problem,
                        probability=(1 - answer.probability) if swapped else answer.probability,
                        ).result()
+        if not answer.answered:
+            unanswered()
         failures = 0 if answer.answered else failures + 1
         if failures == MOST_FAILURES:
+            step(done + 1, len(missing))
             raise JudgeError(f"{judge.name} {answer.problem}, {MOST_FAILURES} times in a row; see "
                              "to it and ask again: what it said is kept.")
         step(done + 1, len(missing))

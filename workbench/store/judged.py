@@ -240,6 +240,8 @@ class Judged:
     ties: int = 0
     both_bad: int = 0
     disagreements: int = 0
+    whose: Mapping[tuple[str, bool], int] = field(default_factory=dict)
+    """How many of the pairs come of whose marks, by name and whether that is a judge."""
 
     @property
     def summary(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -247,19 +247,24 @@ class Judgements:
                 [set_id]):
             yield pair_record(row).pair, mark_record({**row, "id": row["mark_id"]})
 
-    def judged(self, set_id: int) -> Judged:
+    def judged(self, set_id: int, *, judges: bool = True) -> Judged:
         """Return what the marks of a set give to learn from: a pair for each preference. Where
-        people disagree, all count."""
+        people disagree, all count; without ``judges`` only people do."""
         found = []
+        whose: Counter[tuple[str, bool]] = Counter()
         ties = both_bad = 0
         sides: dict[str, set[Choice]] = defaultdict(set)
         for pair, mark in self.marked(set_id):
+            if mark.judge and not judges:
+                continue
             ties += mark.choice == "tie"
             both_bad += mark.choice == "both_bad"
             if (decided := pair.decided(mark)) is not None:
                 found.append(decided)
+                whose[mark.by, bool(mark.judge)] += 1
                 sides[pair.digest].add(mark.choice)
-        return Judged(tuple(found), ties, both_bad, sum(len(each) > 1 for each in sides.values()))
+        return Judged(tuple(found), ties, both_bad, sum(len(each) > 1 for each in sides.values()),
+                      whose)
 
     # -- thumbs
 

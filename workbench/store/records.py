@@ -109,6 +109,13 @@ class RunRecord:
         return 0
 
     @property
+    def scored_by(self) -> tuple[tuple[Any, ...], ...]:
+        """What tells its reward from another's: scores of two rewards are not to be compared. What
+        is only watched is not part of it."""
+        parts = _sources(self.models)
+        return tuple(part for part in parts if part[1]) or tuple(parts) or ((self.reward,),)
+
+    @property
     def recorded(self) -> int:
         """How many of its cycles can be recorded: those by its present reward."""
         return self.cycles - self.reward_since

@@ -557,13 +557,14 @@ class SamplingBestOfFailed:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """So many of all questions have been answered by a judge; ``text`` is what it does first.
-    ``id`` is the command's."""
+    """So many of all questions have been put to a judge, of which ``failed`` were not answered;
+    ``text`` is what it does first. ``id`` is the command's."""
 
     id: int
     done: int
     total: int
     text: str = ""
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,22 @@ class JudgingPairs(SideRequest):
         if not command.rubric.strip():
             raise ResumeError("There is no rubric; say what makes an answer better.")
 
-        told = -1
+        told, failed = -1, 0
+
+        def unanswered() -> None:
+            nonlocal failed
+            failed += 1
 
         def step(done: int, total: int) -> None:
             nonlocal told
             self.step(Phase.SCORING, done, total)
             if told != done:
                 told = done
-                self._emit(ev.Judging(command.id, done, total))
+                self._emit(ev.Judging(command.id, done, total, failed=failed))
         try:
             judge = self._judge(command, models)
             judge_set(self._store, command.set_id, judge, command.rubric, most=command.most,
-                      step=step)
+                      step=step, unanswered=unanswered)
         except (JudgeError, LoadError) as error:
             raise ResumeError(str(error)) from error
         return f"{MARKED_BY}{judge.name}"

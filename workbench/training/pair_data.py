@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.assets import DEFAULT_PAIRS
+from workbench.formatting import number
 from workbench.records import PairData
 from workbench.store.pair_files import PairFile, read_pairs
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.run_pairs import pairs_of_run
 
 if TYPE_CHECKING:  # a window wants its first paint before the database
-    from workbench.store.judged import JudgedSet
+    from workbench.store.judged import Judged, JudgedSet
     from workbench.store.queries import Queries
     from workbench.store.store import Store
 
@@ -47,16 +48,39 @@ def pairs_of_file(path: Path) -> tuple[PairData, PairFile]:
     return PairData(path.name, found.pairs, found.summary), found
 
 
-def pairs_of_judgements(store: Store, name: str) -> PairData:
-    """Return the pairs that the marks of a set make (:mod:`workbench.store.judged`).
+def pairs_of_judgements(store: Store, name: str, *, judges: bool = True) -> PairData:
+    """Return the pairs that the marks of a set make (:mod:`workbench.store.judged`), without
+    ``judges`` those of people alone.
 
     Raises:
         DataError: there is no such set, or no mark of it prefers one of two.
     """
-    judged = store.judgements.judged(judged_set(store, name).id)
+    found = judged_set(store, name)
+    judged = store.judgements.judged(found.id, judges=judges)
     if not judged.pairs:
-        raise DataError(f"“{name}” has no mark that prefers one of two; mark pairs in Judge first.")
-    return PairData(name, judged.pairs, judged.summary)
+        by_people = "" if judges else " by a person"
+        raise DataError(f"“{name}” has no mark{by_people} that prefers one of two; mark pairs in "
+                        "Judge first.")
+    whose = say_whose(store, found.id, judged)
+    return PairData(name if judges else f"{name}, without judges", judged.pairs,
+                    f"{judged.summary.rstrip('.')}: {whose}." if whose else judged.summary)
+
+
+def say_whose(store: Store, set_id: int, judged: Judged) -> str:
+    """Say of whose marks pairs come, and how far each judge agrees with the person; "" where no
+    judge has a part in them."""
+    if not any(judge for _, judge in judged.whose):
+        return ""
+    people = [name for name, judge in judged.whose if not judge]
+    kappas = {quality.by: quality for quality in store.judge_answers.qualities(
+        set_id, people[0])} if len(people) == 1 else {}
+    said = []
+    for (name, judge), count in sorted(judged.whose.items(), key=lambda each: each[0][1]):
+        known = kappas.get(name)
+        kappa = "" if known is None or known.kappa != known.kappa else (
+            f" (kappa {number(known.kappa)})")
+        said.append(f"{count:,} of {name if judge or len(people) > 1 else 'yours'}{kappa}")
+    return ", ".join(said)
 
 
 def judged_set(store: Store, name: str) -> JudgedSet:

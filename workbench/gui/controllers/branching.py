@@ -121,7 +121,7 @@ class Branching(QObject):
         """Tick the run that ``fork``, which begins, came from: the two are to be compared."""
         run, model = self._store.run(fork), self._window.runs.model
         if run is not None and run.parent is not None:
-            model.set_ticked(model.ticks | {run.parent})
+            model.lend_ticks([run.parent])
 
     def _ticked(self, ids: frozenset[int]) -> None:
         """Read what has been ticked, then draw it."""

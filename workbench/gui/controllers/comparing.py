@@ -161,7 +161,8 @@ class Comparing(QObject):
         self._sweep = None
         runs = [at.run.id for at in stands if at.run is not None]
         self._window.runs.refresh()
-        self._window.runs.model.set_ticked(runs)
+        self._window.runs.model.set_ticked(())
+        self._window.runs.model.lend_ticks(runs)
         self._window.reveal("frontier" if "frontier" in self._window.docks else "metrics")
         self._window.toast.show_message(
             "info", f"All {len(runs)} runs of the comparison are done and drawn over one another.")

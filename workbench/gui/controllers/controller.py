@@ -301,6 +301,7 @@ class Controller(QObject):
         if self.comparing.has(event.run_id) or self.reward_making.has(event.run_id):
             form.lend(event.hyperparameters, event.name, algorithm)
         else:
+            self._window.runs.model.take_back_ticks()
             form.run_started(event.hyperparameters, algorithm)
 
     def _show_data(self, run_id: int) -> None:

@@ -93,15 +93,16 @@ class RewardMaking(QObject):
         self._window.judge.settle()
         name = self._window.judge.set_name
 
-        def read() -> PairData | DataError:
+        def read_some(judges: bool) -> PairData | DataError:
             try:
-                return pairs_of_judgements(self._store, name)
+                return pairs_of_judgements(self._store, name, judges=judges)
             except DataError as error:
                 return error
         self._reads = True
-        self._background.run(read, self._ask)
+        self._background.run(
+            lambda: (name, read_some(True), read_some(False)), lambda found: self._ask(*found))
 
-    def _ask(self, data: PairData | DataError) -> None:
+    def _ask(self, name: str, data: PairData | DataError, own: PairData | DataError) -> None:
         self._reads = False
         window, store = self._window, self._store
         why = str(data) if isinstance(data, DataError) else too_few(len(data.pairs))
@@ -124,16 +125,27 @@ class RewardMaking(QObject):
             store, settings, policy=policy, parameters=parameters,
             gpu=facts is not None and facts.device.startswith("cuda"))
         long = f"That takes {about(seconds)}" if parameters else "How long that takes shows soon"
-        wanted = _Wanted(do.Start(settings, prompts, next_name(store, data.what), data=data),
+        wanted = _Wanted(do.Start(settings, prompts, next_name(store, name), data=data),
                          run.id if run is not None and of_policy else None)
+        choices = [("Make the reward", "make_reward_accept", "Train the reward model now",
+                    lambda: self._begin(wanted))]
+        whose = ""
+        if isinstance(own, DataError) or len(own.pairs) < len(data.pairs):
+            whose = f" Of these are {data.summary.rstrip('.').partition(': ')[2]}."
+        if whose and isinstance(own, PairData) and not too_few(len(own.pairs)):
+            alone = replace(wanted, start=replace(
+                wanted.start, data=own, hyperparameters=settings_for(
+                    len(own.pairs), parameters or 1_600_000, like)))
+            choices.append((
+                f"Of {len(own.pairs):,} without judges", "make_reward_own",
+                "Train the reward model on what people said alone", lambda: self._begin(alone)))
         ends = "" if live is None else (
             f" {live.name} is paused and ends first; it can go on from where it stands.")
         ask(window, "make_reward", "Make a reward",
-            f"Make a reward from “{data.what}”?",
+            f"Make a reward from “{name}”?",
             f"A reward model is trained on {counted(len(data.pairs), 'pair')} of which one side is "
-            f"better, as a copy of {source_name(policy)}. {long}, and all views follow it.{ends}",
-            (("Make the reward", "make_reward_accept", "Train the reward model now",
-              lambda: self._begin(wanted)),))
+            f"better, as a copy of {source_name(policy)}.{whose} {long}, and all views follow it."
+            f"{ends}", tuple(choices), enters=True)
 
     def _begin(self, wanted: _Wanted) -> None:
         if self._window.state is State.RUNNING:

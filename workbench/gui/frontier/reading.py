@@ -22,6 +22,7 @@ from workbench.gui.metrics.reading import read_series
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
 from workbench.records import BestOf, PromptsOf
 from workbench.store.records import Past, RunRecord, Series
+from workbench.training.names import reward_of
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -83,23 +84,30 @@ class Picture:
     """How many cycles it has recorded."""
     of: PromptsOf = "trained"
     """The prompts that its reward is of."""
+    left_out: tuple[str, ...] = ()
+    """Names of runs that another reward scores, which no axis could hold beside it."""
 
 
 def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
     """Read a run and ``others`` that are drawn over it."""
     found = [run for i in dict.fromkeys((run_id, *others)) if (run := store.run(i)) is not None]
+    own = next((run for run in found if run.id == run_id), None)
+    trains = own is None or algorithm_of_run(own).makes == "policy"
+    left_out = [run for run in found if own is not None and trains and (
+        run.scored_by != own.scored_by and algorithm_of_run(run).makes == "policy")]
+    found = [run for run in found if run not in left_out]
     by = headlines(found)
     ways = {run.id: way_of_run(run) for run in found}
     several = len(set(ways.values())) > 1
     tracks = tuple(track for run in found if len((track := _track(
         store, run, y, by, ways[run.id] if several else "")).cycles))
-    own = next((run for run in found if run.id == run_id), None)
     best = next((known for run in found
                  if own and (run.policy, run.reward) == (own.policy, own.reward)
                  and (known := store.best_of(run.id))), [])
     return Picture(
-        tracks, tuple(best), own is None or algorithm_of_run(own).makes == "policy",
-        own.recorded if own else 0, _prompts_of(_metric(own, y, by)) if own else "trained")
+        tracks, tuple(best), trains,
+        own.recorded if own else 0, _prompts_of(_metric(own, y, by)) if own else "trained",
+        tuple(f"{run.name} ({reward_of(run)})" for run in left_out))
 
 
 def bands(tracks: Sequence[Track], x: X) -> list[Band]:

@@ -202,6 +202,10 @@ class FrontierView(PictureView[Picture]):
         parts.insert(0, escape(", ".join(shown)))
         of = "" if self.picture is None else self.picture.of
         parts += [f"╍╍&nbsp;{escape(name_of(best, of))}" for best in plot.best]
+        if self.picture is not None and (out := self.picture.left_out):
+            parts.append(escape(f"Not drawn, for another reward scores it: {', '.join(out)}"
+                                if len(out) == 1 else
+                                f"Not drawn, for other rewards score them: {', '.join(out)}"))
         self._legend.setText(" &nbsp; ".join(parts))
         self._legend.setToolTip(" <br> ".join(parts))
 

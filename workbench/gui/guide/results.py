@@ -73,6 +73,8 @@ class Results:
     changed: Sequence[Answer] = ()
     """The answers that changed most by their reward, the most changed first."""
     trials: Sequence[Trial] = field(default=())
+    makes: str = "policy"
+    """What the run makes. Scores of a reward model before and after have no common scale."""
     made: str = ""
     """How well what the run made does, where that is no policy."""
     reserve: str = ""
@@ -96,7 +98,8 @@ def read_results(store: Store, run_id: int) -> Results | None:
     cycles = (compared[0], compared[-1]) if compared else (0, 0)
     trials = read_trials(store, run)
     if cycles[0] == cycles[1]:
-        return Results(run_id, run.name, cycles, trials=trials)
+        return Results(run_id, run.name, cycles, trials=trials, makes=algorithm.makes,
+                       made=_made(store, run, algorithm))
     old = {c.position: c for c in store.completions(run_id, cycles[0])}
     answers = [Answer(old[c.position], c) for c in store.completions(run_id, cycles[1])
                if c.position in old]
@@ -109,7 +112,7 @@ def read_results(store: Store, run_id: int) -> Results | None:
     return Results(
         run_id, run.name, cycles, len(known), mean(a.before.score for a in known),
         mean(a.after.score for a in known), kl, cost,
-        sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials,
+        sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials, algorithm.makes,
         _made(store, run, algorithm), _reserve(store, run, algorithm), read_beside(store, run))
 
 

@@ -73,7 +73,7 @@ class Summary(QWidget):
         for button in (*self.answers, *self.trials):
             button.hide()
             button.deleteLater()
-        self.answers = [AnswerButton(row, answer)
+        self.answers = [AnswerButton(row, answer, results.makes if results else "policy")
                         for row, answer in enumerate(results.changed if results else ())]
         for answer in self.answers:
             answer.clicked.connect(lambda _=False, a=answer: self._open(a))
@@ -81,6 +81,9 @@ class Summary(QWidget):
         self.trials = [self._trial(trial) for trial in (results.trials if results else ())]
         for button in self.trials:
             self._buttons.addWidget(button)
+        policy = results is None or results.makes == "policy"
+        self._which.setText("The answers that changed most" if policy else
+                            "The answers whose score changed most")
         self._which.setVisible(bool(self.answers))
         self._next.setVisible(bool(self.trials))
         self._about.setVisible(bool(self.trials))
@@ -113,6 +116,14 @@ class Summary(QWidget):
         if results is None:
             self._title.setText("What came of a run")
             self._gain.setText(_EMPTY)
+        elif results.makes != "policy":
+            self._title.setText(f"What came of {results.name}")
+            self._gain.setText(
+                (f"<b>{html.escape(results.made)}</b>. " if results.made else "")
+                + "The policy stays as it is, and so do its answers; only what the reward model "
+                "gives them has changed. How high its scores are means nothing: what counts is "
+                "which of two answers it scores higher."
+                if results.made or results.changed else _NOTHING)
         elif math.isnan(results.gain):
             self._title.setText(f"What came of {results.name}")
             self._gain.setText(_NOTHING)
@@ -128,10 +139,7 @@ class Summary(QWidget):
             self._gain.setText(
                 f"<b style='font-size: large; color: {colour}'>{difference(*ends)}</b> reward: "
                 f"<b>{' → '.join(ends)}</b>, the mean of "
-                f"{html.escape(many)} {where}." if not results.made else
-                f"<b>{html.escape(results.made)}</b>. The policy stays as it is: what the reward "
-                f"model gives its answers to {html.escape(many)} went from {ends[0]} to {ends[1]} "
-                f"{where}.")
+                f"{html.escape(many)} {where}.")
             if results.reserve:
                 self._gain.setText(f"{self._gain.text()} {html.escape(results.reserve)}")
         cost = results.cost if results else ""
@@ -144,13 +152,16 @@ class Summary(QWidget):
 
 
 class AnswerButton(QAbstractButton):
-    """The prompt, below it both completions as far as there is room, with their rewards."""
+    """The prompt, below it both completions as far as there is room, with their rewards; where the
+    run ``makes`` no policy, the one that there is, with its scores before and after."""
 
-    def __init__(self, row: int, answer: Answer) -> None:
+    def __init__(self, row: int, answer: Answer, makes: str = "policy") -> None:
         super().__init__()
-        self.answer = answer
+        self.answer, self._makes = answer, makes
         before, after = answer.before, answer.after
         named(self, f"guide_answer_{row}", f"Answer to {before.prompt_text}",
+              f"{before.prompt_text}\n\n{after.text}\n\nScore {number(before.score)} before, "
+              f"{number(after.score)} after\n\nShow it in Completions" if makes != "policy" else
               f"{before.prompt_text}\n\nBefore ({number(before.score)}): {before.text}\n\n"
               f"After ({number(after.score)}): {after.text}\n\nShow both in Completions")
         self.setAccessibleDescription(
@@ -180,7 +191,14 @@ class AnswerButton(QAbstractButton):
         top = QRectF(inside.left(), inside.top(), inside.width(), high)
         pencil.write(top.adjusted(0, 0, -room, 0), answer.before.prompt_text, theme.text, LEFT,
                      pencil.bold)
-        pencil.write(top, gain, theme.good if answer.gain >= 0 else theme.bad, RIGHT, pencil.bold)
+        policy = self._makes == "policy"
+        colour = theme.muted if not policy else theme.good if answer.gain >= 0 else theme.bad
+        pencil.write(top, gain, colour, RIGHT, pencil.bold)
+        if not policy:
+            at = QRectF(inside.left(), top.bottom() + _GAP, inside.width(),
+                        inside.bottom() - top.bottom() - _GAP)
+            pencil.write_lines(at.adjusted(2, 0, 0, 0), answer.after.text, theme.text, 2 * _LINES)
+            return
         each = (inside.bottom() - top.bottom() - 2 * _GAP) / 2
         for row, (of, ground) in enumerate(((answer.before, theme.base),
                                             (answer.after, theme.changed))):

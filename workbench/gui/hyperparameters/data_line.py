@@ -43,6 +43,7 @@ _RUNS = 12
 """So many of the last runs are offered."""
 _FILTERS = "{} (*.jsonl *.json *.csv *.tsv *.parquet *.gz);;All files (*)"
 _FILE, _OF_RUN, _JUDGED = "file:", "run:", "judgements:"
+_BY_PEOPLE = "judgements by people:"
 Found = tuple[RunData, Sequence[str]]
 """What was read, and a sentence for each line that was left out."""
 
@@ -170,6 +171,10 @@ class DataLine(ButtonLine):
         """Learn from what a person said, in the set of that name."""
         self._read(self._wanted, f"{_JUDGED}{name}")
 
+    def take_own_judgements(self, name: str) -> None:
+        """Learn from what people said in the set of that name, and not from what judges did."""
+        self._read(self._wanted, f"{_BY_PEOPLE}{name}")
+
     def take_run(self, run_id: int) -> None:
         """Learn from the pairs that a run makes, or from its completions alone."""
         self._read(self._wanted, f"{_OF_RUN}{run_id}")
@@ -226,7 +231,7 @@ class DataLine(ButtonLine):
         (data, problems), self.sources[kind] = found, source
         self._chosen[kind] = data
         more = f" The first: {problems[0]}" if problems else ""
-        if source.startswith(_JUDGED):
+        if source.startswith((_JUDGED, _BY_PEOPLE)):
             more += " Press Start to learn from it."
         if not again:
             self.message.emit("info", f"{data.what}: {data.summary}{more}")
@@ -249,6 +254,11 @@ class DataLine(ButtonLine):
             action = menu.addAction(name.replace("&", "&&"))
             action.setToolTip(plain_tip(tip))
             action.triggered.connect(lambda _=False, name=name: self.take_judgements(name))
+            if self._wanted == PairData.kind and self._has_judges(name):
+                own = menu.addAction(f"{name}, without judges".replace("&", "&&"))
+                own.setToolTip(plain_tip("Only what people said in Judge, and not what a judge "
+                                         "that was asked did"))
+                own.triggered.connect(lambda _=False, name=name: self.take_own_judgements(name))
         menu.addSeparator()
         runs = self._offered()
         for run in runs:
@@ -286,6 +296,12 @@ class DataLine(ButtonLine):
                             f"{counted(each.thumbs, 'thumb')}") for each in sets
                 if (each.preferences if self._wanted == PairData.kind
                     else each.verdicts or each.thumbs)]
+
+    def _has_judges(self, name: str) -> bool:
+        store = self._store
+        found = store.judgements.set(name) if store is not None else None
+        return store is not None and found is not None and any(
+            mark.judge for _, mark in store.judgements.marked(found.id))
 
     def _ask_file(self) -> None:
         noun = _KINDS[self._wanted].noun
@@ -354,6 +370,8 @@ def _read(store: Store, kind: str, source: str) -> Found:
         path = Path(source.removeprefix(_FILE))
         data, found = pairs_of_file(path) if kind == PairData.kind else scored_of_file(path)
         return data, found.problems
+    if source.startswith(_BY_PEOPLE):
+        return pairs_of_judgements(store, source.removeprefix(_BY_PEOPLE), judges=False), ()
     if source.startswith(_JUDGED):
         of_judgements = (
             pairs_of_judgements if kind == PairData.kind else scored_of_judgements)

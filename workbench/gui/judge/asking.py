@@ -13,8 +13,9 @@ from superqt import QElidingLabel
 from workbench.formatting import counted
 from workbench.gui.judge.judge_dialog import JudgeDialog, Wanted
 from workbench.gui.models.consent import ask_to_trust
-from workbench.gui.widgets.controls import named, push_button
+from workbench.gui.widgets.controls import describe, named, push_button
 from workbench.gui.widgets.layouts import hbox
+from workbench.gui.widgets.plain_text import plain_tip
 from workbench.judging.asking import MARKED_BY
 from workbench.judging.choice import Chosen
 from workbench.store.judged_rows import guidelines_digest
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 JudgingEvent = ev.Judging | ev.PairsJudged | ev.JudgingFailed
+
+
+_STOP = "Ask no more; what was answered is kept, and asking again goes on from there"
 
 
 class Asking(QWidget):
@@ -48,6 +52,7 @@ class Asking(QWidget):
         self._store, self._set_name, self._person = store, set_name, person
         self._state = State.IDLE
         self._number = 0
+        self._failed = ""
         self._asked: JudgePairs | None = None
         self.wanted = Wanted()
         self.said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "judge_asking",
@@ -56,8 +61,7 @@ class Asking(QWidget):
         self.progress = named(QProgressBar(textVisible=False), "judge_asking_bar",
                               "Share of the questions that the judge has answered", "")
         self.stop_button = push_button(
-            "Stop", "judge_asking_stop", "Ask no more; what was answered is kept, and asking again "
-            "goes on from there", self.stop)
+            "Stop", "judge_asking_stop", _STOP, self.stop)
         hbox(self, (self.said, 2), (self.progress, 1), self.stop_button, spacing=8)
         self.hide()
 
@@ -123,9 +127,11 @@ class Asking(QWidget):
             "info", f"{server.path} was not asked."))
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Ask no more; of what has ended, close the line."""
         if self._asked is not None:
             self.command.emit(StopTrying())
+        else:
+            self._close()
 
     def handle(self, event: JudgingEvent) -> None:
         """Take note of how far a judge is."""
@@ -135,16 +141,20 @@ class Asking(QWidget):
         match event:
             case ev.Judging(text=text) if text:
                 self.said.setText(f"{text} …")
-            case ev.Judging(done=done, total=total):
+            case ev.Judging(done=done, total=total, failed=failed):
                 self.progress.setMaximum(max(1, total))
                 self.progress.setValue(done)
-                self.said.setText(f"The judge has answered {done:,} of "
-                                  f"{counted(total, 'question')}")
+                self._failed = f"{failed:,} of {counted(total, 'question')} failed" if failed else (
+                    "")
+                self.said.setText(f"The judge has answered {done - failed:,} of "
+                                  f"{counted(total, 'question')}"
+                                  + (f"; {failed:,} failed" if failed else ""))
             case ev.PairsJudged(by=by):
-                self._end(asked)
+                self._end(asked, self._failed and f"{self._failed}; asking again asks them anew.")
                 self._tell(asked, by)
             case ev.JudgingFailed(sentence=sentence):
-                self._end(asked)
+                self._end(asked, sentence and (
+                    f"{self._failed}. {sentence}" if self._failed else sentence))
                 self.message.emit("warning" if sentence else "info", sentence or (
                     "The judge was stopped; what it said is kept, and asking again goes on from "
                     "there."))
@@ -155,18 +165,36 @@ class Asking(QWidget):
             self._end(self._asked)
 
     def _begin(self, command: JudgePairs) -> None:
-        self._asked = command
+        self._asked, self._failed = command, ""
+        self._offer("Stop", _STOP)
         self.progress.setMaximum(0)
         self.said.setText(f"{_title(self.wanted.chosen)} is asked …")
         self.show()
         self.shown.emit(True)
         self.command.emit(command)
 
-    def _end(self, asked: JudgePairs) -> None:
+    def _end(self, asked: JudgePairs, why: str = "") -> None:
+        """Ask no more; ``why`` is what stays to be read, until the person closes it."""
         self._asked = None
+        if why:
+            self._offer("Close", "Close this line")
+            self.said.setText(why)
+            self.said.setToolTip(plain_tip(why))
+        else:
+            self._close()
+        self.judged.emit(asked.set_id)
+
+    def _close(self) -> None:
         self.hide()
         self.shown.emit(False)
-        self.judged.emit(asked.set_id)
+
+    def _offer(self, text: str, tip: str) -> None:
+        """Let the button be one to stop, with how far it is beside, or one to close what ended."""
+        self.stop_button.setText(text)
+        self.stop_button.setAccessibleName(text)
+        describe(self.stop_button, tip)
+        self.progress.setVisible(text == "Stop")
+        self.said.setToolTip("")
 
     def _tell(self, asked: JudgePairs, by: str) -> None:
         digest = guidelines_digest(asked.rubric)

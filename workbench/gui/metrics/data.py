@@ -157,15 +157,20 @@ class RunData:
         self.name = f"Run {run_id}"
         self.origin: tuple[int, str] | None = None
         """The last cycle a fork has in common with the run it came from, and what to say there."""
+        self.reward = ""
+        """What scores it, where that is not what scores the run on display."""
         self.first = 0
         """From which cycle on it is drawn over another run that shares its past."""
         self._weight = weight
 
     @property
     def full_name(self) -> str:
-        """Its name, and of a fork which run it came from."""
+        """Its name, of a fork which run it came from, and its reward where that is another."""
         origin = self.origin[1] if self.origin else ""
-        return f"{self.name} ({origin[:1].lower()}{origin[1:]})" if origin else self.name
+        said = [f"{origin[:1].lower()}{origin[1:]}"] if origin else []
+        if self.reward:
+            said.append(f"scored by another reward, {self.reward}")
+        return f"{self.name} ({'; '.join(said)})" if said else self.name
 
     def append(self, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add the numbers of one cycle."""

@@ -91,6 +91,8 @@ class RunsModel(QAbstractTableModel):
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
+        self._lent: set[int] = set()
+        """Those that nobody ticked."""
         draw_together(())
         themes().changed.connect(self._repaint)
 
@@ -180,6 +182,17 @@ class RunsModel(QAbstractTableModel):
             self._draw_together()
             self.ticked.emit(self.ticks)
 
+    def lend_ticks(self, run_ids: Iterable[int]) -> None:
+        """Tick these runs too, until :meth:`take_back_ticks`."""
+        wanted = set(run_ids)
+        self._lent |= wanted - self._ticks
+        self.set_ticked(self._ticks | wanted)
+
+    def take_back_ticks(self) -> None:
+        """Untick what was lent, unless the person has ticked it since."""
+        lent, self._lent = self._lent, set()
+        self.set_ticked(self._ticks - lent)
+
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         """Return the number of runs."""
         return 0 if parent.isValid() else len(self.runs)
@@ -228,6 +241,7 @@ class RunsModel(QAbstractTableModel):
         """Rename a run, or tick it."""
         run = self.runs[index.row()]
         if role == Qt.ItemDataRole.CheckStateRole:
+            self._lent.discard(run.id)
             checked = Qt.CheckState(value) == Qt.CheckState.Checked
             self.set_ticked(self._ticks | {run.id} if checked else self._ticks - {run.id})
             return True

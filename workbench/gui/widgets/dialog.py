@@ -172,10 +172,10 @@ def ask(
     parent: QWidget, name: str, title: str, sentence: str, more: str = "",
     answers: tuple[tuple[str, str, str, Callable[[], object]], ...] = (), *,
     icon: QMessageBox.Icon = QMessageBox.Icon.Question, leave: str = "Cancel",
-    destroys: bool = False,
+    destroys: bool = False, enters: bool = False,
 ) -> QMessageBox:
     """Open a message with a button for each of ``answers`` (text, object name, tooltip, what it
-    does) and one to leave it, which Enter does."""
+    does) and one to leave it, which Enter does; with ``enters`` it gives the first answer."""
     box = QMessageBox(icon, title, sentence, QMessageBox.StandardButton.NoButton, parent)
     box.setObjectName(name)
     box.setAccessibleName(title)
@@ -190,7 +190,8 @@ def ask(
     away = named(box.addButton(leave, roles.RejectRole), f"{name}_{leave.lower()}", leave,
                  "Close this message" if leave == "Close" else "Do nothing")
     box.setEscapeButton(away)
-    box.setDefaultButton(away)
+    first = box.findChild(QPushButton, answers[0][1]) if enters else None
+    box.setDefaultButton(first or away)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     QDialog.open(box)
     return box
