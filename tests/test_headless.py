@@ -11,7 +11,7 @@ from helpers.disk import full
 from helpers.folders import save_policy, save_reward
 from helpers.window import fill
 
-from workbench import headless
+from workbench import headless, run_lines
 from workbench.cli import parse
 from workbench.dpo.declaration import DPO
 from workbench.kto.declaration import KTO
@@ -58,17 +58,17 @@ def test_a_full_disk_is_told_of_and_tried_again(home, store, tmp_path, monkeypat
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be renamed there")
 def test_no_resume_is_promised_that_is_not_there(home, store):
     run_id = fill(store, 1, status="stopped")
-    assert headless._way_on(store, run_id, "") == (
+    assert run_lines.way_on(store, run_id, "") == (
         "Go on with: ppo-workbench resume 1 (no checkpoint was written: it begins from the start)")
     store.checkpoints.write(run_id, 1, {}, {})
-    assert headless._way_on(store, run_id, " --set batch_size=2") == (
+    assert run_lines.way_on(store, run_id, " --set batch_size=2") == (
         "Go on with: ppo-workbench resume 1 --set batch_size=2")
     store.path.rename(home / "elsewhere.db")
-    assert headless._way_on(store, run_id, "") == (
+    assert run_lines.way_on(store, run_id, "") == (
         f"The run cannot be resumed while its database is not at {store.path}; if you have moved "
         "it, put it back there, then go on with: ppo-workbench resume 1")
     (home / "elsewhere.db").rename(store.path)
-    assert headless._way_on(store, run_id, "") == "Go on with: ppo-workbench resume 1"
+    assert run_lines.way_on(store, run_id, "") == "Go on with: ppo-workbench resume 1"
 
 
 @pytest.mark.parametrize(("name", "said"), [
@@ -76,7 +76,7 @@ def test_no_resume_is_promised_that_is_not_there(home, store):
     ("Dearer", "Dearer (run 5) is a fork of Run 2 after cycle 3.")])
 def test_a_run_is_named_once(name, said):
     resumed = RunResumed(5, name, 3, "ppo", Hyperparameters().model_dump(), "Run 2")
-    assert headless._begun(resumed) == said
+    assert run_lines.begun_in_words(resumed) == said
 
 
 def test_values_that_have_nothing_to_foresee_are_given_no_number():

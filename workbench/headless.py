@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import json
 import logging
-import math
 import os
 import pickle
 import queue
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +21,13 @@ from workbench import processes
 from workbench.algorithm import Algorithm, Figure
 from workbench.algorithms import (
     algorithm_named,
-    find_metric,
-    find_rule,
 )
+from workbench.consent import agreed
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
-from workbench.feedback.reward_server import AT_ONCE
-from workbench.formatting import count_cycles, format_speed, size
-from workbench.health import NOT_FINITE
+from workbench.formatting import count_cycles, size
 from workbench.launch import launch, note_first, note_run
-from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
 from workbench.options import (
     Named,
     UsageError,
@@ -44,7 +39,15 @@ from workbench.options import (
     reward_of,
     settings_of,
 )
-from workbench.records import BestOf, RunData
+from workbench.records import RunData
+from workbench.run_lines import (
+    begun_in_words,
+    best_of_lines,
+    cycle_line,
+    json_line,
+    tell_health,
+    way_on,
+)
 from workbench.settings import MOST_PROCESSES, HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_readers import PromptFileError
@@ -230,8 +233,8 @@ class Engine:
         return _follow(
             self.session, self.events, start, self.interrupted,
             _quiet if self.options.json else say,
-            lambda untrusted: _agreed(self.store, untrusted, self.options),
-            partial(_way_on, self.store), enough, partial(note_run, self.store.home),
+            lambda untrusted: agreed(self.store, untrusted, self.options),
+            partial(way_on, self.store), enough, partial(note_run, self.store.home),
             getattr(self.options, "announce", False))
 
 
@@ -278,62 +281,6 @@ def _made(
     if isinstance(data, RunData):
         tell(f"{data.what}: {data.summary}")
     return data
-
-
-def _agreed(store: Store, untrusted: ev.Untrusted, options: argparse.Namespace) -> bool:
-    """Whether the person agrees to a Python file or a server: by an option, or when asked on a
-    terminal."""
-    if isinstance(untrusted, ev.UntrustedServer):
-        agreed = _agreed_to_send(untrusted, options.trust_reward_server)
-    else:
-        agreed = _agreed_to_run(untrusted, options.trust_reward_file)
-    if agreed:
-        store.trust(untrusted.sha256, untrusted.path).result()
-    return agreed
-
-
-def _agreed_to_send(server: ev.UntrustedServer, said_so: bool) -> bool:
-    if said_so:
-        return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        tell(f"{server.path} would be sent every prompt and completion, which you have not agreed "
-             "to; add --trust-reward-server.")
-        return False
-    print(f"As the reward, {server.path} is sent every prompt and completion, of each cycle those "
-          f"of the batch and those compared, up to {AT_ONCE} in a request. Send them? [y/N] ",
-          end="", file=sys.stderr, flush=True)
-    if typed_answer().strip().lower() not in ("y", "yes"):
-        tell("it was not asked.")
-        return False
-    return True
-
-
-def _agreed_to_run(file: ev.UntrustedFile, said_so: bool) -> bool:
-    name = Path(file.path).name
-    since = f"{name} has changed since the run began; " if file.changed else ""
-    if not said_so and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        tell(f"{since}{file.path} is a program that you have not agreed to run; read it, then add "
-             "--trust-reward-file.")
-        return False
-    if not said_so:
-        print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
-              "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if typed_answer().strip().lower() not in ("y", "yes"):
-            tell("it was not run.")
-            return False
-    return True
-
-
-def typed_answer() -> str:
-    """Read a line from the terminal; Ctrl+C is no answer."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return sys.stdin.readline()
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return ""
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show_printed() -> None:
@@ -413,7 +360,7 @@ def _follow(
             case ev.RunResumed() as resumed:
                 algorithm = resumed.algorithm
                 figures = algorithm_named(algorithm, resumed.hyperparameters).figures
-                more(_begun(resumed))
+                more(begun_in_words(resumed))
             case ev.HyperparametersApplied(hyperparameters=hp):  # a fork may be another kind
                 figures = algorithm_named(algorithm, hp).figures
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
@@ -431,12 +378,12 @@ def _follow(
                 more(f"{sentence} Kept from an earlier run." if kept else sentence)
             case ev.CycleFinished() as finished:
                 told = ""
-                say(_json_line(finished) if as_json else _line(finished, figures))
+                say(json_line(finished) if as_json else cycle_line(finished, figures))
                 if enough(finished):
                     stopped = 0
                     session.send(do.Stop())
             case ev.HealthChecked() as checked:
-                said = _tell_health(checked, said)
+                said = tell_health(checked, said)
                 if checked.pauses_for:
                     stopped = UNWELL
                     session.send(do.Stop())
@@ -458,7 +405,7 @@ def _follow(
             case ev.BestOfSampled(found=found):
                 more(f"{found.writer}: the best of n completions of each of {found.prompts:,} "
                      "prompts, and how far they are at most from the start policy.")
-                for line in _best_of_lines(found, as_json):
+                for line in best_of_lines(found, as_json):
                     say(line)
                 return 0
             case ev.SamplingBestOfFailed(sentence=sentence) if sentence:
@@ -479,61 +426,6 @@ def _follow(
                     outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
-
-
-def _best_of_lines(found: BestOf, as_json: bool) -> Iterator[str]:
-    reward, kl = find_metric(SCORES), find_metric(KL)
-    for n, (worth, far) in enumerate(zip(found.rewards, found.kl, strict=True), start=1):
-        yield json.dumps({"n": n, "reward": worth, "kl": far}) if as_json else (
-            f"n {n:>2}  reward {reward.text(worth)}  KL {kl.in_full(far)}".replace("−", "-"))
-
-
-def _way_on(store: Store, run_id: int, settings: str) -> str:
-    """Say how a run that did not come to its end goes on."""
-    command = f"ppo-workbench resume {run_id}{settings}"
-    if not store.is_there():
-        return (f"The run cannot be resumed while its database is not at {store.path}; if you have "
-                f"moved it, put it back there, then go on with: {command}")
-    kept = store.checkpoints
-    start = "" if kept.all(run_id) or kept.why_unreadable(run_id) else (
-        " (no checkpoint was written: it begins from the start)")
-    return f"Go on with: {command}{start}"
-
-
-def _begun(event: ev.RunResumed) -> str:
-    where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
-    if event.parent:
-        number = f" (run {event.run_id})" if event.name != f"Run {event.run_id}" else ""
-        return f"{event.name}{number} is a fork of {event.parent} {where}. {event.note}".rstrip()
-    kept = "" if event.abandoned is None else (
-        f" What it did later is kept as run {event.abandoned}.")
-    return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()
-
-
-def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:
-    """Print what has gone wrong since the last cycle; return all that is wrong."""
-    for finding in checked.findings:
-        if finding.rule not in said and finding.rule != NOT_FINITE:  # the run's failure says that
-            rule = find_rule(finding.rule)
-            title, advice = (rule.title, rule.advice) if rule else (finding.rule, "")
-            tell(f"cycle {checked.cycle}: {title}. {finding.sentence} {advice}".rstrip())
-    if checked.pauses_for:
-        tell(f"Stopping, as told for: {checked.pauses_for}.")
-    return frozenset(finding.rule for finding in checked.findings)
-
-
-def _line(event: ev.CycleFinished, figures: Sequence[Figure]) -> str:
-    m = event.metrics
-    shown = [f"{f.label} {find_metric(f.metric).in_full(m[f.metric])}".replace("−", "-")
-             for f in figures if f.metric in m]
-    return "  ".join([
-        f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}", *shown,
-        format_speed(m[SPEED]), f"{m[SECONDS]:.2f} s"])
-
-
-def _json_line(event: ev.CycleFinished) -> str:
-    numbers = {k: v if math.isfinite(v) else None for k, v in event.metrics.items()}
-    return json.dumps({"cycle": event.cycle, **numbers})
 
 
 def _quiet(*_: object) -> None:

@@ -7,9 +7,10 @@ import getpass
 import sys
 from pathlib import Path
 
+from workbench.consent import typed_answer
 from workbench.exit_status import INTERRUPTED, UNUSABLE
 from workbench.formatting import counted
-from workbench.headless import Engine, opened, typed_answer, unusable
+from workbench.headless import Engine, opened, unusable
 from workbench.judging.asking import MARKED_BY
 from workbench.judging.choice import IN_MEMORY, Chosen
 from workbench.judging.questions import RUBRIC

@@ -15,10 +15,10 @@ from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.runs.comparison import compare
 from workbench.gui.runs.dock import describe
-from workbench.headless import _line
 from workbench.learning.guide import say_kl
 from workbench.learning.metrics import COMPARED, KL, SCORES
 from workbench.ppo.declaration import PPO
+from workbench.run_lines import cycle_line
 from workbench.store.store import Store
 from workbench.training.events import CycleFinished
 
@@ -98,7 +98,7 @@ def test_every_view_writes_a_metric_alike(
 def test_the_command_line_writes_a_metric_as_the_window_does(
     store: Store, run_id: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = _line(CycleFinished(run_id, 3, 20, MEASURED), PPO.figures)
+    line = cycle_line(CycleFinished(run_id, 3, 20, MEASURED), PPO.figures)
     assert "  training reward -0.14  KL 0  outside band 0.111  " in line
     store.close()
     assert cli.main(["runs", "--home", str(store.home)]) == 0
