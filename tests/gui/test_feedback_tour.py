@@ -21,6 +21,7 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.pair_data import pairs_of_judgements
 from workbench.training.reward_making import making
 
 SETTINGS = making().settings().model_dump()
@@ -206,3 +207,85 @@ def test_it_leads_from_ten_marks_to_before_and_after(
         assert tour.dialog is None
 
     play(qapp, home, scenario)
+
+
+def test_it_says_why_it_cannot_begin_and_what_to_do(opened: Opened, store: Store) -> None:
+    ready(opened)
+    run = fill(store, status="paused")
+    opened.controller.handle([
+        ev.RunStarted(run, "Run", "ppo", DEFAULTS), ev.StateChanged(State.PAUSED)])
+    dialog = tour(opened)
+    assert not dialog.ok.isEnabled()
+    assert "press Stop in the tool bar first" in dialog.said.text()
+    assert dialog.said.isVisible()
+    opened.controller.handle([
+        ev.RunFinished(run, "stopped", 1), ev.StateChanged(State.FINISHED)])
+    assert dialog.ok.isEnabled()
+    assert not dialog.said.text()
+
+
+def test_it_goes_on_where_it_stood(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    ready(opened)
+    dialog, judge = tour(opened), opened.window.judge
+    go_on(qtbot, dialog)
+    found = store.judgements.set("Feedback tour")
+    store.judgements.add(found.id, [
+        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(12)
+    ]).result()
+    judge.load_now()
+    for _ in range(3):
+        judge.answer("left")
+    judge.settle()
+    dialog.close()
+    judge.sets.choose("Another")
+    dialog = tour(opened)
+    qtbot.waitUntil(lambda: dialog.said.text() == f"3 of {PAIRS} marked.")
+    assert dialog.heading.text() == TITLES[1]
+    assert judge.set_name == "Feedback tour"
+    dialog.close()
+    run = store.create_run(
+        name="It", policy="/p", reward="/r", models={}, algorithm="reward", prompts=[],
+        hyperparameters=SETTINGS, data=pairs_of_judgements(store, "Feedback tour")).result()
+    store.set_status(run, "finished").result()
+    dialog = tour(opened)  # a reward was made of that set
+    assert dialog.heading.text() == TITLES[0]
+    go_on(qtbot, dialog)
+    assert judge.set_name == "Feedback tour B"
+    dialog.show_step(3)
+    opened.controller.reward_making._folder = "/made"
+    dialog.close()
+    assert tour(opened).heading.text() == TITLES[4]
+
+
+def test_the_keys_are_for_the_pairs_once_they_have_come(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    dialog, judge = tour(opened), opened.window.judge
+    go_on(qtbot, dialog)
+    dialog.activateWindow()
+    qtbot.waitUntil(dialog.isActiveWindow)
+    found = store.judgements.set("Feedback tour")
+    store.judgements.add(found.id, [
+        PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}")) for i in range(12)
+    ]).result()
+    judge.load_now()
+    judge.adding.changed.emit()
+    qtbot.waitUntil(opened.window.isActiveWindow)
+    assert judge.isAncestorOf(QApplication.focusWidget())
+
+
+def test_no_step_moves_the_upper_edge_of_the_card(opened: Opened) -> None:
+    ready(opened)
+    opened.window.resize(1280, 720)
+    opened.window.reset_layout()
+    QApplication.processEvents()
+    dialog = tour(opened)
+    edges = set()
+    for step in range(len(STEPS)):
+        dialog.show_step(step, "It agrees with 90 % of your choices.")
+        edges.add((dialog.frameGeometry().top(), dialog.frameGeometry().bottom()))
+    assert len(edges) == 1
+    [below] = [opened.window.docks[name] for name in ("prompts", "runs")
+               if not opened.window.docks[name].visibleRegion().isEmpty()]
+    assert dialog.frameGeometry().bottom() <= below.mapToGlobal(below.rect().bottomLeft()).y()

@@ -656,3 +656,15 @@ def test_the_numbers_of_a_course_stand_clear_of_its_line(
     assert len(points) == len(rewards)
     assert len(boxes) >= 4  # both numbers, with what they are
     assert max(point.y() for point in points) < min(box.top() for box in boxes)
+
+
+def test_where_a_card_stands_leaves_room_for_its_number(opened: Opened) -> None:
+    guide = opened.window.guide
+    opened.window.reveal("guide")
+    guide.resize(260, 500)
+    guide._where.setText("Phase 1 · Score · held here, 1 of 2")
+    QApplication.processEvents()
+    where, count = guide._where, guide._count
+    assert where.geometry().right() < count.geometry().left()
+    assert where.height() >= where.heightForWidth(where.width())
+    assert where.wordWrap()

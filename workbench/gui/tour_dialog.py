@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QProgressBar, QWidget
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from workbench.gui.widgets.controls import describe, enable, label, named
 from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import without_mnemonic
 
 _WIDTH, _GAP, _BELOW = 288, 4, 40  # pixels: of itself, beside it, and below it
+_INSIDE = 12, 6  # pixels: its margins, and between its lines
+_TWO_LINES = "0 of 10 marked. No pair is left: have the policy write more."
+"""Room for so much of what is said is kept, so that no step moves the card's upper edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,26 @@ class TourDialog(Dialog):
         self.setModal(False)
         self._over = parent.window()
         self.setMinimumWidth(_WIDTH)
-        self.step = 0
+        self.step = self._least = 0
         self.count = label(role="muted", name="tour_count", title="Step of the tour")
         self.heading = label(role="heading", wrap=True, name="tour_heading")
         self.sentence = label(wrap=True, name="tour_text")
         self.said = label(role="muted", wrap=True, name="tour_said")
         self.progress = named(QProgressBar(textVisible=False), "tour_progress",
                               "Pairs that you have marked", "")
-        for widget in (self.count, self.heading, self.sentence, self.said, self.progress):
+        for widget in (self.heading, self.sentence, self.said, self.progress):
             self.body.addWidget(widget)
+        self.body.setSpacing(_INSIDE[1])
         self.ok = self.add_action("Go on", "tour_go_on", "", self.wanted.emit)
         self.ok.setProperty("role", "primary")
         self.finish("Close", "Leave the tour; what was made stays")
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.removeWidget(self.buttons)
+        layout.addLayout(hbox(None, self.count, (self.buttons, 1)))
+        layout.setContentsMargins(*[_INSIDE[0]] * 4)
+        layout.setSpacing(_INSIDE[1])
+        self._least = max(self._height_of(step) for step in range(len(STEPS)))
         self.show_step(0)
 
     def show_step(self, step: int, said: str = "") -> None:
@@ -109,7 +121,15 @@ class TourDialog(Dialog):
         self.buttons.updateGeometry()
         layout.activate()
         width = max(_WIDTH, layout.totalMinimumSize().width())
-        self.resize(width, layout.totalHeightForWidth(width))
+        self.resize(width, max(self._least, layout.totalHeightForWidth(width)))
+
+    def _height_of(self, step: int) -> int:
+        """Return how high a step is with two lines of what is said."""
+        self.show_step(step, _TWO_LINES)
+        self.offer(True)
+        self.progress.setVisible(step == 1)
+        self.fit()
+        return self.height()
 
     def offer(self, offered: bool) -> None:
         """Show the button of the step, or hide it."""
@@ -131,13 +151,18 @@ class TourDialog(Dialog):
         self.progress.setValue(min(done, of))
         self.progress.show()
 
-    def stand(self) -> None:
-        """Show it at the lower left of the window, over the prompts, of which it does not speak:
-        models, pairs, plots, texts and the buttons of the run stay in sight."""
+    def stand(self, *below: QWidget) -> None:
+        """Show it at the lower left of the window, over the list of the ``below``, docks that stand
+        there and of which it does not speak: their tabs, models, pairs, plots, texts and the
+        buttons of the run stay in sight."""
         self.setWindowFlag(Qt.WindowType.Tool, True)
         self.show()
         around = self._over.frameGeometry()
-        self.move(around.left() + _GAP, around.bottom() - self.height() - _BELOW)
+        bottom = around.bottom() - _BELOW
+        for dock in below:
+            if not dock.visibleRegion().isEmpty():
+                bottom = dock.mapToGlobal(dock.rect().bottomLeft()).y()
+        self.move(around.left() + _GAP, bottom - self.frameGeometry().height() - _GAP)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Grow upwards, as a longer text needs more room."""

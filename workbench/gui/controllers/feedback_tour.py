@@ -9,14 +9,16 @@ from PySide6.QtCore import QObject
 from workbench.formatting import percent
 from workbench.gui.judge.queue import UNMARKED
 from workbench.gui.tour_dialog import STEPS, TourDialog
+from workbench.store.records import LIVE
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.reward_making import agreement, making
-from workbench.training.states import NO_RUN
+from workbench.training.states import ALIVE, NO_RUN
 
 if TYPE_CHECKING:
     from workbench.gui.controllers.reward_making import RewardMaking
     from workbench.gui.main_window import MainWindow
+    from workbench.store.judged import JudgedSet
     from workbench.store.store import Store
 
 PAIRS = 10
@@ -26,7 +28,7 @@ _UNLIKELY = ("Health spoke of Unlikely words: the policy came to use many words 
 _SET = "Feedback tour"
 _BEGIN, _MARK, _MAKE, _MADE, _LEARN, _WATCH, _COMPARE = range(len(STEPS))
 _WAIT = "Wait a moment: what was asked for is being loaded or started."
-_BUSY = "A run is on: stop it first."
+_BUSY = ("A run is on: press Stop in the tool bar first. It can go on later, by Resume in Runs.")
 
 
 class FeedbackTour(QObject):
@@ -38,6 +40,11 @@ class FeedbackTour(QObject):
         self._window, self._store, self._reward_making = window, store, reward_making
         self._dialog: TourDialog | None = None
         self._run: int | None = None
+        self._said = ""
+        """What came of the step before."""
+        self._left_at = _BEGIN
+        """The step that was on when the card was closed."""
+        self._has_pairs = False
         window.actions_.on("feedback_tour", self.begin)
         window.judge.marked.connect(self._marked)
         window.judge.adding.changed.connect(self._marked)
@@ -55,11 +62,54 @@ class FeedbackTour(QObject):
         dialog = self._dialog = TourDialog(self._window)
         dialog.wanted.connect(self._go_on)
         dialog.finished.connect(self._left)
-        dialog.stand()
+        docks = self._window.docks
+        self._go_on_where_it_stood(dialog)
+        dialog.stand(docks["prompts"], docks["runs"])
         self.state_changed(self._window.state)
 
     def _left(self) -> None:
+        if self._dialog is not None:
+            self._left_at = self._dialog.step if self._dialog.step != _COMPARE else _BEGIN
         self._dialog = None
+
+    def _go_on_where_it_stood(self, dialog: TourDialog) -> None:
+        """Show the card at which the tour was left, also before the window was closed."""
+        made = self._reward_making.has_made
+        if self._left_at == _WATCH and self._run is not None:
+            run = self._store.run(self._run)
+            if run is not None:
+                dialog.show_step(_WATCH if run.status in LIVE else _COMPARE)
+                return
+        if self._left_at == _LEARN or (self._left_at == _MADE and made):
+            dialog.show_step(_LEARN if made else _BEGIN)
+            return
+        if self._left_at == _MADE and self._window.state in ALIVE:
+            dialog.show_step(_MADE)
+            return
+        if (begun := self._begun_set()) is not None:
+            dialog.show_step(_MARK, f"It goes on with “{begun.name}”.")
+            self._to_pairs(begun.name)
+
+    def _begun_set(self) -> JudgedSet | None:
+        """Return the last set of a tour, where something is said of its pairs of which no reward
+        has been made."""
+        of_tour = [each for each in self._store.judgements.sets()
+                   if each.name == _SET or each.name.startswith(f"{_SET} ")]
+        last = of_tour[-1] if of_tour else None
+        if last is None or not last.marks:
+            return None
+        learned = {str(run.data.get("what", "")) for run in self._store.runs()
+                   if run.algorithm == making().name and run.status == "finished"}
+        return None if learned & {last.name, f"{last.name}, without judges"} else last
+
+    def _to_pairs(self, name: str = "") -> None:
+        """Give the keyboard to the pairs, of the set of this name where one is named."""
+        if name:
+            self._has_pairs = False
+            self._window.judge.sets.choose(name)
+        self._window.activateWindow()
+        self._window.reveal("judge")
+        self._marked()
 
     def _go_on(self) -> None:
         """Do what the card's button says."""
@@ -69,13 +119,13 @@ class FeedbackTour(QObject):
         if dialog.step == _BEGIN:
             window.judge.sets.choose(self._free_name())
             window.judge.adding.add_fresh()
+            self._has_pairs = False
             self._turn(_MARK)
-            window.activateWindow()  # the keys are for the pairs
-            window.reveal("judge")
-            self._marked()
+            self._to_pairs()
         elif dialog.step == _MARK:
             window.judge.adding.add_fresh()
-            window.activateWindow()
+            self._has_pairs = False
+            self._to_pairs()
         elif dialog.step == _MAKE:
             self._reward_making.ask()
         elif dialog.step == _LEARN:
@@ -85,14 +135,17 @@ class FeedbackTour(QObject):
 
     def _free_name(self) -> str:
         """Return what the set of this tour is called."""
-        name, number = _SET, 1
+        # No number: the rewards of a set have one behind its name.
+        letters = iter("BCDEFGHIJKLMNOPQRSTUVWXYZ")
+        name = _SET
         while (found := self._store.judgements.set(name)) is not None and found.marks:
-            number += 1
-            name = f"{_SET} {number}"
+            letter = next(letters, "")
+            name = f"{_SET} {letter}" if letter else f"{name} more"
         return name
 
     def _turn(self, step: int, said: str = "") -> None:
         if self._dialog is not None and step > self._dialog.step:
+            self._said = said
             self._dialog.show_step(step, said)
             self.state_changed(self._window.state)
 
@@ -103,6 +156,11 @@ class FeedbackTour(QObject):
         if dialog is None or dialog.step not in (_MARK, _MAKE):
             return
         queue, writes = self._window.judge.queue, bool(self._window.judge.adding.busy)
+        if queue.entries and not self._has_pairs:
+            self._has_pairs = True
+            if dialog.isActiveWindow():  # the keys are for the pairs, which have come
+                self._window.activateWindow()
+                self._window.reveal("judge")
         if (done := queue.preferred) >= PAIRS:
             self._turn(_MAKE)
         elif dialog.step == _MARK:
@@ -128,6 +186,8 @@ class FeedbackTour(QObject):
         if self._dialog.step == _MARK:
             why = self._window.judge.adding.why_not_fresh()
         self._dialog.allow(why)
+        if needs_models and self._dialog.step != _MARK:
+            self._dialog.say(" ".join(filter(None, (self._said, why))))
 
     def run_started(self, event: ev.RunStarted | ev.RunFollowed) -> None:
         """A reward is being made, or the policy learns by it."""
@@ -148,7 +208,8 @@ class FeedbackTour(QObject):
             return
         if self._dialog.step == _MADE:
             if event.outcome != "finished":
-                self._dialog.show_step(_MAKE, "It was stopped before its end; make it again.")
+                self._said = "It was stopped before its end; make it again."
+                self._dialog.show_step(_MAKE, self._said)
                 return
             self._turn(_LEARN, f"It agrees with {percent(agreement(self._store, event.run_id))} of "
                        "your choices.")

@@ -84,6 +84,11 @@ class RewardMaking(QObject):
         actions.allow("make_reward", not why, why)
         self._say_what_can_be()
 
+    @property
+    def has_made(self) -> bool:
+        """Whether a reward was made that a run can begin with."""
+        return bool(self._folder)
+
     # -- making it
 
     def ask(self) -> None:

@@ -327,7 +327,7 @@ class GuideView(RunView):
     # -- making it
 
     def _build(self) -> None:
-        self._where, self._count = label(role="muted"), label(role="muted")
+        self._where, self._count = label(role="muted", wrap=True), label(role="muted")
         self._count.setObjectName("guide_page")
         self._where.setMinimumWidth(1)
         self._title = label(role="heading", wrap=True, name="guide_title")
@@ -342,7 +342,7 @@ class GuideView(RunView):
         set_look(self.more_button, role="quiet")
         self._now = label(role="muted", wrap=True, name="guide_now")
         self._now.setContentsMargins(10, 2, 10, 0)
-        head = hbox(None, (self._where, 1), self._count, margins=(10, 8, 10, 0))
+        head = hbox(None, (self._where, 1), self._count, margins=(10, 8, 10, 0), spacing=8)
         page = QWidget()
         vbox(
             page, self._title, self.canvas, self._said, self._text, self._formula,
