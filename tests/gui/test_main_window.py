@@ -563,12 +563,12 @@ def test_a_note_is_shown_to_its_last_letter_and_no_button_moves(opened: Opened) 
     window.resize(1400, 720)
     opened.controller.handle([StateChanged(State.RUNNING)])
     QApplication.processEvents()
-    places = {name: button.geometry() for name, button in window._run_buttons.items()}
+    places = {name: button.geometry() for name, button in window.run_bar.buttons.items()}
     for cycle in (1, 4, 5, 7, 10, 12, 345):
         window.show_state(State.PAUSED, f"After cycle {cycle}")
         QApplication.processEvents()
         assert QLabel.text(window.note) == f"After cycle {cycle}"  # what is drawn
-        assert {name: b.geometry() for name, b in window._run_buttons.items()} == places
+        assert {name: b.geometry() for name, b in window.run_bar.buttons.items()} == places
 
 
 @pytest.mark.parametrize("width", [640, 800, 900, 960])
@@ -624,7 +624,7 @@ def test_load_and_start_and_a_long_name_are_not_cut_off(
     opened.controller.show_run(fill(store, 1, "A name that takes all the room there is and more"))
     window.models.policy.combo.setEditText("no/such/folder")
     QApplication.processEvents()
-    start = window._run_buttons["start"]
+    start = window.run_bar.buttons["start"]
     assert window.actions_["start"].text() == "Load and start"
     assert start.width() >= start.sizeHint().width()
     drawn = QLabel.text(window.shown)

@@ -363,7 +363,7 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     assert (actions["pause"].text(), actions["pause"].isEnabled()) == ("Resume", True)
     QApplication.processEvents()
     assert window.chip.width() >= window.chip.sizeHint().width()
-    roles = {name: button.property("role") for name, button in window._run_buttons.items()}
+    roles = {name: button.property("role") for name, button in window.run_bar.buttons.items()}
     assert [name for name, role in roles.items() if role == "primary"] == ["pause"]
     assert as_plain(actions["pause"].toolTip()).startswith(
         "Go on with Run 1 and the settings it has; edits can be applied once it is on.")
@@ -420,13 +420,13 @@ def test_a_paused_run_has_resume_as_its_main_button(opened: Opened, store: Store
     ready(opened)
     begin(opened, store, fill(store, 1, status="running"))
     window = opened.window
-    assert window._run_buttons["start"].property("role") == "primary"
-    width = window._run_buttons["pause"].width()
+    assert window.run_bar.buttons["start"].property("role") == "primary"
+    width = window.run_bar.buttons["pause"].width()
     opened.controller.handle([ev.StateChanged(State.PAUSED)])
     QApplication.processEvents()
-    assert window._run_buttons["pause"].property("role") == "primary"
-    assert window._run_buttons["start"].property("role") == ""
-    assert window._run_buttons["pause"].width() == width  # nothing moves under the pointer
+    assert window.run_bar.buttons["pause"].property("role") == "primary"
+    assert window.run_bar.buttons["start"].property("role") == ""
+    assert window.run_bar.buttons["pause"].width() == width  # nothing moves under the pointer
 
 
 def test_another_runs_prompts_do_not_look_as_if_they_train(opened: Opened, store: Store) -> None:

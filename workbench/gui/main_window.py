@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
-    QFontMetricsF,
     QKeyEvent,
     QKeySequence,
     QPaintEvent,
@@ -23,28 +21,23 @@ from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
     QMainWindow,
-    QSizePolicy,
     QToolBar,
-    QToolButton,
     QWidget,
 )
-from superqt import QElidingLabel
 
-from workbench.gui.actions import Actions, explain, set_tip, tip_of
+from workbench.gui.actions import Actions, explain, set_tip
 from workbench.gui.cycle_strip.strip import CycleStrip
-from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
+from workbench.gui.dock_layout import DockLayout, screen_width
 from workbench.gui.enlarging import Enlarging
-from workbench.gui.health.panel import HealthChip
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.models.dock import ModelsDock
+from workbench.gui.run_bar import RunBar
 from workbench.gui.run_view import RunView
 from workbench.gui.settings import section
 from workbench.gui.status_bar import StatusBar
-from workbench.gui.trains_line import TrainsLine
 from workbench.gui.views import DOCKS, Remembering, Stateful, make_views
-from workbench.gui.widgets.controls import goes_away, label, named
-from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.theme import set_look, themes
+from workbench.gui.widgets.controls import goes_away, named
+from workbench.gui.widgets.theme import themes
 from workbench.gui.widgets.toast import Toast
 from workbench.training.events import State
 
@@ -75,14 +68,9 @@ _LAYOUT_VERSION = 3
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
 _SMALLEST = QSize(200, 150)
 _APART = 24  # pixels
-_BUTTON_NAMES = 900  # pixels from which on the tool bar has room for those of all its buttons
 _STRIP_FROM = 500  # pixels of height from which on the strip leaves enough for the docks
 _WHOLE_STRIP_FROM = 800
 _SHARE = 0.85  # of the screen that the window takes at first
-# Characters that are seen where the tool bar is full, of these and of longer ones.
-_LEAST_NAME = len("Showing Run 1234") + 4  # and margins
-_MOST_NAME = 32
-_LEAST_NOTE = len("Pausing after cycle 1234") + 2
 
 _STARTING = "Starting…"
 _BEFORE_A_RUN = (State.IDLE, State.LOADING, State.READY, State.FINISHED)
@@ -184,10 +172,7 @@ class MainWindow(QMainWindow):
         self.strip.set_state(state, within)
         if self._starting != "a run" or state not in _BEFORE_A_RUN:
             self._set_starting("")
-        self.chip.setAccessibleDescription(note)
-        self.note.setText(note)
-        self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
-        self._keep_note()
+        self.run_bar.show_note(note)
         self.actions_.set_state(state)
         self.show_state_chip()
         self.status.set_state(state, within)
@@ -217,36 +202,15 @@ class MainWindow(QMainWindow):
         """Say where the run stands, and which button is the next to press."""
         if self._starting and self.state is not State.LOADING:
             text, look = _STARTING, "accent"
-        self.chip.setText(text)
-        set_look(self.chip, chip=look)
-        self.chip.setMinimumWidth(0)  # else the hint is no less than a longer text's
-        self.chip.setMinimumWidth(max(self._least_chip, self.chip.sizeHint().width()))
-        for name, button in self._run_buttons.items():
-            set_look(button, role="primary" if name == self.actions_.primary else "")
-            button.setAccessibleName(self.actions_[name].text())
-        start = self._run_buttons["start"]
-        start.setMinimumWidth(max(self._least_start, start.sizeHint().width()))
-
-    def _keep_note(self) -> None:
-        """Let the line beside it give way first, and the note only where the window is narrow."""
-        least = self.fontMetrics().averageCharWidth() * _LEAST_NOTE
-        self.note.setMinimumWidth(max(1, min(self.note.sizeHint().width(), least))
-                                  if self.width() >= TWO_COLUMNS else 1)
+        self.run_bar.show_chip(text, look)
 
     def show_name(self, name: str) -> None:
         """Say in the tool bar which run is on display."""
-        self.shown.setText(f"Showing {name}" if name else "")
-        least = self.fontMetrics().averageCharWidth() * _LEAST_NAME
-        self.shown.setMinimumWidth(max(1, min(self.shown.sizeHint().width(), least)))
-        # A long name leaves room for what Start trains; the window's title has all of it.
-        self.shown.setMaximumWidth(self.fontMetrics().averageCharWidth() * _MOST_NAME)
-        self.shown.updateGeometry()
+        self.run_bar.show_name(name)
 
     def show_health(self, found: Sequence[Finding]) -> None:
         """Show what is wrong with the run on display, if anything."""
-        self._health_action.setVisible(bool(found))
-        if found:
-            self.health.show_findings(found)
+        self.run_bar.show_findings(found)
 
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
@@ -383,16 +347,9 @@ class MainWindow(QMainWindow):
                    for dock in self.docks.values())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Where the tool bar has little room, leave the run's name to the window's title, and the
-        names of the buttons that are never the main one to their tooltips."""
+        """Let all that depends on the size of the window follow it."""
         super().resizeEvent(event)
-        self._shown_action.setVisible(self.width() >= TWO_COLUMNS)
-        for name, button in self._run_buttons.items():
-            if name not in ("start", "pause"):
-                button.setToolButtonStyle(
-                    Qt.ToolButtonStyle.ToolButtonTextBesideIcon if self.width() >= _BUTTON_NAMES
-                    else Qt.ToolButtonStyle.ToolButtonIconOnly)
-        self._keep_note()
+        self.run_bar.fit(self.width())
         self._want_strip(self._strip_wanted)
         self._fit_docks()
 
@@ -440,69 +397,10 @@ class MainWindow(QMainWindow):
         dock.move((dock.pos() if inside else self.pos()) + QPoint(_APART, _APART))
 
     def _make_toolbar(self) -> None:
-        bar = named(QToolBar("Run"), "run_toolbar", "Run", "")
-        bar.setMovable(False)
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        size = round(self.fontMetrics().height() * 1.1)
-        bar.setIconSize(QSize(size, size))
-        self._run_buttons: dict[str, QToolButton] = {}
-        for action in self.actions_.in_toolbar():
-            bar.addAction(action)
-            button = bar.widgetForAction(action)
-            assert isinstance(button, QToolButton)
-            button.setObjectName(f"{action.objectName()}_button")
-            button.setAccessibleName(action.text())
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            self._run_buttons[action.objectName()] = button
-        # Room for the longer of its names and for bold letters, so that nothing moves under the
-        # pointer.
-        start, pause = self._run_buttons["start"], self._run_buttons["pause"]
-        for button in (start, pause):
-            set_look(button, role="primary")
-        self._least_start = start.sizeHint().width()
-        self.actions_["pause"].setText("Resume")
-        pause.setMinimumWidth(pause.sizeHint().width())
-        self.actions_["pause"].setText("Pause")
-        self.chip = named(label(), "state_chip", "State", "Where the run stands")
-        self.note = named(_Shown(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
-                          "Why, or what it waits for")
-        widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
-        self._least_chip = round(1.2 * widest) + 24
-        self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        # A long note gives way, so that no button is pushed off the bar.
-        self.note.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        self.note.setMinimumWidth(1)
-        self.note.setProperty("role", "muted")
-        for widget in (self.chip, self.note):
-            gap = QWidget()  # not a margin, which an eliding label would write over
-            gap.setFixedWidth(8 if widget is self.chip else 4)
-            bar.addWidget(gap)
-            bar.addWidget(widget)
-        self.trains = TrainsLine()
-        bar.addWidget(self.trains)
-        self.health = HealthChip()
-        self._health_action = bar.addWidget(self.health)
-        self.shown = named(_Shown(textFormat=Qt.TextFormat.PlainText), "shown_run",
-                           "Run on display", "The run whose curves and completions are shown")
-        self.shown.setContentsMargins(8, 0, 8, 0)
-        self.shown.setEllipsesWidth(18)  # which are not counted else
-        self.shown.setProperty("role", "muted")
-        self.shown.setMinimumWidth(1)
-        self._shown_action = bar.addWidget(self.shown)
-        for name in ("notifications", "palette"):
-            action = self.actions_[name]
-            bar.addAction(action)
-            button = bar.widgetForAction(action)
-            assert isinstance(button, QToolButton)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-            button.setProperty("role", "flat")
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            named(button, f"{name}_button", action.text().rstrip("…"), tip_of(action))
-            button.setToolTip(action.toolTip())
+        bar = self.run_bar = RunBar(self.actions_)
+        self.chip, self.note, self.trains = bar.chip, bar.note, bar.trains
+        self.health, self.shown = bar.health, bar.shown
         self.addToolBar(bar)
-        self.show_health([])
 
     def _make_strip(self) -> None:
         """The cycle, part by part, in a row of its own below the tool bar."""
@@ -590,17 +488,6 @@ def first_size(screen: QSize) -> QSize:
     wide, high = screen.width(), screen.height()
     return QSize(min(max(1280, round(_SHARE * wide)), wide - 16),
                  min(max(720, round(_SHARE * high)), high - 48))
-
-
-class _Shown(QElidingLabel):
-    """A label that wants room for all of its text, also where it has none at the moment."""
-
-    def sizeHint(self) -> QSize:
-        """Return the size of the whole text. Its width is no whole number, and what lacks a part
-        of a pixel is shortened."""
-        around = self.contentsMargins()
-        text = math.ceil(QFontMetricsF(self.font()).horizontalAdvance(self.text()))
-        return QSize(text + 3 + around.left() + around.right(), super().sizeHint().height())
 
 
 def _text(data: QByteArray) -> str:
