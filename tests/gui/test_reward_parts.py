@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.window import Opened, facts, fill, metrics, ready
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
@@ -272,6 +272,20 @@ def test_the_curves_of_the_parts_are_alike_live_and_read_from_the_store(
         view.show_run(of_store, read_series(store, of_store), [])
         view.repaint_now()
         assert lines() == order
+
+
+def test_a_gold_part_is_called_gold_and_a_narrow_dock_shows_all_of_each_row(
+    dock: ModelsDock,
+) -> None:
+    dock.reward.set_parts((RewardPart(VADER), RewardPart(str(BUNDLED_REWARD), 0.0)))
+    assert [row._times.text() for row in dock.reward._rows] == ["×", "gold"]
+    dock.reward._rows[1].weight.setText("0.5")
+    assert dock.reward._rows[1]._times.text() == "×"
+    dock.reward._rows[1].weight.setText("0")
+    dock.reward.mark_unloaded(True)
+    dock.resize(290, 300)
+    [scroll] = dock.findChildren(QScrollArea)
+    assert scroll.widget().minimumSizeHint().width() <= scroll.viewport().width()
 
 
 def test_a_completion_says_what_each_part_gave() -> None:

@@ -117,7 +117,7 @@ def test_on_another_scale_it_begins_at_zero_and_that_is_said(policy, reward, set
     hp = parse(SMALL | settings)
     (said,) = remarks(hp, own_head=True)
     assert said.startswith(f"With {name} returns are on another scale")
-    assert "c₁ (vf_coef) to 0.1" in said
+    assert "c₁ (vf_coef) of 0.1" in said
     (never,) = remarks(parse(SMALL | {"vf_coef": 0}), own_head=True)
     assert never.startswith("With a value coefficient c₁ (vf_coef) of 0")
     assert remarks(parse(SMALL | {"vf_coef": 0, "num_value_epochs": 1}), own_head=True) == []

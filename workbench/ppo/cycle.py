@@ -57,8 +57,8 @@ from workbench.settings import Value
 
 NO_VALUE_HEAD = (
     "It brings no value head for this reward, so that values, where a run learns them (PPO), begin "
-    "at zero: set the value coefficient c₁ (vf_coef) to 0.1, and Value pretraining for values that "
-    "mean something from the start.")
+    "at zero: a value coefficient c₁ (vf_coef) of 0.1 suits that, and Value pretraining gives "
+    "values that mean something from the start.")
 
 
 class PPOTrainer(OnPolicyTrainer[Hyperparameters]):

@@ -73,5 +73,5 @@ def _values_begin_at_zero(hp: Hyperparameters) -> str:
     if not names or hp.value_pretraining_episodes or hp.value_model != "shared":
         return ""
     return (f"With {names} returns are on another scale than the policy's own value head foresees, "
-            "so values begin at zero: set the value coefficient c₁ (vf_coef) to 0.1, and Value "
-            "pretraining for values that mean something from the start.")
+            "so values begin at zero: a value coefficient c₁ (vf_coef) of 0.1 suits that, and "
+            "Value pretraining gives values that mean something from the start.")

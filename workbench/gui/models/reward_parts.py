@@ -38,6 +38,7 @@ MOST_PARTS = 8
 _TIP = ("What scores completions: a folder or hub name of a sequence classifier, the http address "
         "of a server, or a Python file with a function reward(prompts, completions). Several are "
         "added up, each times its weight.")
+_GOLD = "Of weight 0: scored on the side, and never learned from"
 
 
 class _Row(QWidget):
@@ -56,6 +57,7 @@ class _Row(QWidget):
         self.weight.setValidator(QDoubleValidator(self.weight))
         self.weight.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.weight.editingFinished.connect(self.tidy)
+        self.weight.textChanged.connect(self._say_gold)
         self.weight.setFixedWidth(self.weight.fontMetrics().horizontalAdvance("−0.00") + 16)
         self.remove = tool_button("", "", "", "Take this part out of the reward", role="flat")
         self._times = label("×", "muted")
@@ -120,6 +122,12 @@ class _Row(QWidget):
         """Show the weight as it is understood."""
         self.weight.setText(f"{self._number():g}")
 
+    def _say_gold(self) -> None:
+        """Call a part gold that is only watched."""
+        gold = not self._number()
+        self._times.setText("gold" if gold else "×")
+        self._times.setToolTip(plain_tip(_GOLD) if gold else "")
+
     def _number(self) -> float:
         number, valid = self.weight.locale().toDouble(self.weight.text())
         if not valid:
@@ -160,8 +168,9 @@ class RewardParts(QWidget):
         self._set_menu(self.gold_button, lambda source: self._add_source(source, 0.0))
         self._unloaded = label("not loaded", "warning")
         self._unloaded.hide()
-        top = hbox(None, heading, self._unloaded, STRETCH, self.gold_button, self.add_button,
-                   spacing=8)
+        # One above the other, for a narrow dock has no room for both beside the buttons.
+        top = hbox(None, vbox(None, heading, self._unloaded, spacing=0), STRETCH, self.gold_button,
+                   self.add_button, spacing=8)
         self._layout = vbox(self, top, spacing=4)
         self.set_parts((RewardPart(str(BUNDLED_REWARD)),))
         themes().changed.connect(self._draw)
