@@ -205,6 +205,7 @@ class Stage(QWidget):
         """Be as high as the prompt, up to a few lines; no lower than for those before, so that the
         completions stay where they are."""
         text = self.prompt
+        text.ensurePolished()  # the style has margins of its own
         line = self.fontMetrics().lineSpacing()
         around = 2 * text.document().documentMargin() + text.contentsMargins().top() + (
             text.contentsMargins().bottom())
