@@ -51,7 +51,7 @@ def test_what_it_learns_from_is_chosen(qtbot: QtBot, opened: Opened, tmp_path: P
     found.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
     assert found.text.text() == "mine.jsonl (1 pair)"
-    assert "1 pair, 1 left out: 1 equal texts. The first: Line 2 has two equal answers." in (
+    assert "1 pair, 1 left out: 1 equal texts. Left out: Line 2 has two equal answers." in (
         opened.window.toast.text)
     # A file without pairs changes nothing, and says why.
     found.open_file(wrote(tmp_path / "none.jsonl", {**GOOD, "rejected": " hot."}))

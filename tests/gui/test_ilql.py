@@ -44,7 +44,7 @@ def test_what_it_learns_from_is_chosen_and_remembered(
     line.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "score": ""}))
     qtbot.waitUntil(lambda: not line.reading)
     assert line.text.text() == "mine.jsonl (1 completion)"
-    assert ("1 scored completion, 1 left out: 1 without a score. The first: Line 2 has no score."
+    assert ("1 scored completion, 1 left out: 1 without a score. Left out: Line 2 has no score."
             ) in opened.window.toast.text
     line.take_runs([7])
     qtbot.waitUntil(lambda: not line.reading)

@@ -224,3 +224,12 @@ def test_failures_are_no_answers_and_why_stays_to_be_read(
     asking.ask(set_id, Wanted())
     assert asking.stop_button.text() == "Stop"
     assert not asking.progress.isHidden()
+
+
+def test_the_question_says_of_how_many_pairs_and_that_an_address_can_be_typed(
+    opened: Opened, asking: Asking
+) -> None:
+    asking.wanted = Wanted(most=2)
+    dialog = dialog_of(opened)
+    assert dialog.most.text() == "2 of 3"
+    assert any("address of a server" in each.text() for each in dialog.findChildren(QLabel))

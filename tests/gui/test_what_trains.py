@@ -728,3 +728,15 @@ def test_a_click_on_start_before_anything_is_loaded_starts_when_ready(
         assert workbench.store.run(1).cycles == 1
 
     play(qapp, home, scenario)
+
+
+def test_more_processes_than_cores_are_told_with_the_cores(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    ready(opened)
+    form = opened.window.hyperparameters.form
+    form.set_values({"processes": 64}, "test")
+    assert opened.window.trains.sentence.endswith(", in 64 processes on 2 cores")
+    form.set_values({"processes": 2}, "test")
+    assert opened.window.trains.sentence.endswith(", in 2 processes")

@@ -226,7 +226,7 @@ def test_csv_reads_a_very_long_prompt(tmp_path):
     ("a.jsonl.gz", b"\x1f\x8bnot gzip", "cannot be unpacked"),
     ("a.jsonl.gz", gzip.compress(b"{}" * 1000, mtime=0)[:-8], "cannot be unpacked"),
     ("a.parquet", b"PAR1", "Parquet"),
-    ("a.parquet.gz", b"PAR1", r"unknown ending; prompts are kept in \.txt, .* packed or not"),
+    ("a.parquet.gz", b"PAR1", r"unknown ending; what can be read are \.txt, .* packed or not"),
 ])
 def test_a_file_without_prompts_is_refused_in_one_sentence(tmp_path, name, content, words):
     with pytest.raises(PromptFileError, match=words):

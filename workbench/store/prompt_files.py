@@ -173,7 +173,7 @@ def _unknown(path: Path, endings: Sequence[str]) -> PromptFileError:
     plain = [ending for ending in endings if not ending.endswith(_PACKED)]
     packed = ", packed or not (.gz)" if len(plain) < len(endings) else ""
     return PromptFileError(
-        f"{path.name} has an unknown ending; prompts are kept in "
+        f"{path.name} has an unknown ending; what can be read are "
         f"{', '.join(plain[:-1])} or {plain[-1]} files{packed}.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.algorithm import Algorithm
+from workbench.algorithms import algorithm_of_run
 from workbench.formatting import counted
 from workbench.records import RunData, ScoredData
 from workbench.store.judged import thumbs_of_marks
@@ -100,14 +101,15 @@ def runs_of(store: Queries, models: LoadModels) -> list[RunRecord]:
 
 
 def runs_to_choose(store: Queries, models: LoadModels | None) -> Iterator[RunRecord]:
-    """Give the runs of the same models that have scored completions, the latest first.
+    """Give the runs of the same models that have trained a policy and have scored completions, the
+    latest first.
 
     Args:
         models: what is to learn from them; None: not known, so of any.
     """
     return (run for run in store.runs()
             if run.cycles and not (models and _says_otherwise(run, models))
-            and store.scored_rollout(run))
+            and algorithm_of_run(run).makes == "policy" and store.scored_rollout(run))
 
 
 def models_of(run: RunRecord) -> LoadModels | None:

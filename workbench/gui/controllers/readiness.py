@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,8 @@ class Readiness(QObject):
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
             window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()),
             _inside(window.hyperparameters.data_line.text.text()),
-            _by_how_many(window.hyperparameters.form.values()))
+            _by_how_many(window.hyperparameters.form.values(), gpu=models.policy_facts is not None
+                         and models.policy_facts.device.startswith("cuda")))
 
     def _of_run(self, run_id: int) -> tuple[str, Wordings]:
         """What a run of the store trains. It does not change while the run is on."""
@@ -168,9 +170,12 @@ class Readiness(QObject):
         return self._live[1:]
 
 
-def _by_how_many(values: Mapping[str, Any]) -> list[Piece]:
-    number = values.get("processes", 1)
-    return [(f", in {number} processes", "")] if number != 1 else []
+def _by_how_many(values: Mapping[str, Any], *, gpu: bool = False) -> list[Piece]:
+    number, cores = values.get("processes", 1), os.cpu_count() or 1
+    if number == 1:
+        return []
+    return [(f", in {number} processes", "")] + (
+        [(f" on {counted(cores, 'core')}", "")] if not gpu and int(number) > cores else [])
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,

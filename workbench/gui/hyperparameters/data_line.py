@@ -44,6 +44,8 @@ _RUNS = 12
 _FILTERS = "{} (*.jsonl *.json *.csv *.tsv *.parquet *.gz);;All files (*)"
 _FILE, _OF_RUN, _JUDGED = "file:", "run:", "judgements:"
 _BY_PEOPLE = "judgements by people:"
+_TOLD = 3
+"""Lines that were left out are told of one by one up to so many."""
 Found = tuple[RunData, Sequence[str]]
 """What was read, and a sentence for each line that was left out."""
 
@@ -230,7 +232,9 @@ class DataLine(ButtonLine):
             return
         (data, problems), self.sources[kind] = found, source
         self._chosen[kind] = data
-        more = f" The first: {problems[0]}" if problems else ""
+        more = f" Left out: {' '.join(problems[:_TOLD])}" if problems else ""
+        if len(problems) > _TOLD:
+            more += f" And {len(problems) - _TOLD:,} more."
         if source.startswith((_JUDGED, _BY_PEOPLE)):
             more += " Press Start to learn from it."
         if not again:
@@ -251,11 +255,12 @@ class DataLine(ButtonLine):
             default.setText(f"{kind.default} ({counted(len(finished), 'run')})")
         menu.addAction(f"{kind.noun} of a file…").triggered.connect(self._ask_file)
         for name, tip in self._judged():
-            action = menu.addAction(name.replace("&", "&&"))
+            action = menu.addAction(f"Judgements “{name}”".replace("&", "&&"))
             action.setToolTip(plain_tip(tip))
             action.triggered.connect(lambda _=False, name=name: self.take_judgements(name))
             if self._wanted == PairData.kind and self._has_judges(name):
-                own = menu.addAction(f"{name}, without judges".replace("&", "&&"))
+                own = menu.addAction(
+                    f"Judgements “{name}”, without judges".replace("&", "&&"))
                 own.setToolTip(plain_tip("Only what people said in Judge, and not what a judge "
                                          "that was asked did"))
                 own.triggered.connect(lambda _=False, name=name: self.take_own_judgements(name))

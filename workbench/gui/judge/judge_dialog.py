@@ -81,6 +81,7 @@ class JudgeDialog(Dialog):
                           "Of so many pairs at most, of those that it has not judged by this "
                           "rubric")
         self.most.setGroupSeparatorShown(True)
+        self.most.setSuffix(f" of {max(1, pairs):,}")
         self.most.setValue(wanted.most or pairs)
         self.cost = label("", "muted", wrap=True, name="judge_ask_cost")
         self.trust = label("", wrap=True, name="judge_ask_quality")
@@ -95,7 +96,8 @@ class JudgeDialog(Dialog):
             form.addRow(title, row)
         self.body.addWidget(label(
             f"Of the pairs of “{set_name}”, each in both orders; a verdict counts where both "
-            "agree, else it is a tie.", wrap=True))
+            "agree, else it is a tie. Choose a judge, or type a folder, a hub name or the address "
+            "of a server (http://…).", wrap=True))
         self.body.addLayout(form)
         self.body.addWidget(self.trust)
         self.body.setSpacing(8)
