@@ -86,6 +86,7 @@ class TourDialog(Dialog):
                               "Pairs that you have marked", "")
         for widget in (self.heading, self.sentence, self.said, self.progress):
             self.body.addWidget(widget)
+        self.body.addStretch(1)
         self.body.setSpacing(_INSIDE[1])
         self.ok = self.add_action("Go on", "tour_go_on", "", self.wanted.emit)
         self.ok.setProperty("role", "primary")
