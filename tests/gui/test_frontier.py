@@ -415,6 +415,8 @@ def test_what_nobody_ticked_is_unticked_when_another_run_starts(
     model.set_ticked({mine})
     model.lend_ticks([parent, mine])
     assert model.ticks == {mine, parent}
+    opened.window.runs.restore_state(opened.window.runs.save_state())
+    assert model.ticks == {mine, parent}
     opened.controller.handle([
         RunStarted(third, "Run 3", "ppo", DEFAULTS), StateChanged(State.RUNNING)])
     assert model.ticks == {mine}

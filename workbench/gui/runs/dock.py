@@ -162,14 +162,16 @@ class RunsDock(QWidget):
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         newest = self.newest
-        return {"ticked": sorted(self.model.ticks),
+        return {"ticked": sorted(self.model.ticks - self.model.lent),
+                "ticked_for_now": sorted(self.model.lent),
                 "shown": [self.model.shown, newest.id if newest else None]}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Tick the runs that were ticked, as far as they are there, and know which was shown."""
         self._shown_before = integers(state, "shown")
-        self.model.set_ticked(
-            set(integers(state, "ticked")) & {run.id for run in self.model.runs})
+        there = {run.id for run in self.model.runs}
+        self.model.set_ticked(set(integers(state, "ticked")) & there)
+        self.model.lend_ticks(set(integers(state, "ticked_for_now")) & there)
 
     def set_state(self, state: State) -> None:
         """Let a run go on only when none is alive."""

@@ -177,10 +177,16 @@ class RunsModel(QAbstractTableModel):
     def set_ticked(self, run_ids: Iterable[int]) -> None:
         """Tick exactly these runs."""
         wanted = set(run_ids)
+        self._lent &= wanted  # one that is ticked again is ticked by the person
         if wanted != self._ticks:
             self._ticks = wanted
             self._draw_together()
             self.ticked.emit(self.ticks)
+
+    @property
+    def lent(self) -> frozenset[int]:
+        """The ticked runs that nobody ticked."""
+        return frozenset(self._lent)
 
     def lend_ticks(self, run_ids: Iterable[int]) -> None:
         """Tick these runs too, until :meth:`take_back_ticks`."""
