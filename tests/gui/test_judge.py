@@ -649,7 +649,8 @@ def test_they_are_learned_from(
     assert start.data.summary == "2 preferences, 1 both bad."
     dock.choose_algorithm(ILQL)
     dock.data_line._choose()
-    action = next(a for a in dock.data_line._menu.actions() if a.text() == "Mine")
+    action = next(a for a in dock.data_line._menu.actions()
+                  if a.text() == "Judgements “Mine”")
     dock.data_line._menu.close()
     action.trigger()
     qtbot.waitUntil(lambda: not dock.data_line.reading)
