@@ -215,11 +215,15 @@ def test_conflict_is_said_in_place_and_nothing_is_sent(running: HyperparametersD
     row = running.form.rows["num_mini_batches"]
     assert not row.problem.isVisible()  # it would cover the field that has the keyboard
     assert "divide" in row.field.toolTip()
+    assert "divide" in line(running)
     running.activateWindow()
     row.field.setFocus()
     assert row.problem.isVisible()
     assert "divide" in row.problem.text()
+    assert line(running) == "Mini-batches is to be mended first."  # said once is enough
+    running.form.rows["num_cycles"].field.setFocus()
     assert "divide" in line(running)
+    row.field.setFocus()
     assert not running.apply_button.isEnabled()
     with pytest.raises(HyperparameterError):
         running.hyperparameters()

@@ -123,6 +123,7 @@ class HyperparametersDock(QWidget):
         vbox(scrolled, (self.form, 1), self.history, spacing=4)
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
+        self.form.problem_turned.connect(self._refresh)
         self.form.fork_wanted.connect(
             lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
         self._show_presets()
@@ -581,7 +582,9 @@ class HyperparametersDock(QWidget):
     def _say_problem(self, problems: Mapping[str, str]) -> tuple[str, str]:
         name, sentence = next(iter(problems.items()))
         if not self.form.rows[name].field.unfinished:
-            return sentence, "error"
+            note = self.form.rows[name].problem  # which says it where one is looking
+            return (f"{self._label(name)} is to be mended first." if note.isVisible()
+                    and note.text() == sentence else sentence), "error"
         spec, used = self.form.rows[name].spec, (self._in_force or {}).get(name)
         still = f"; the run uses {format_value(spec, used)}" if self._alive else ""
         return f"{spec.label} is not complete{still}.", "warning"

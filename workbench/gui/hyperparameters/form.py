@@ -54,6 +54,8 @@ class HyperparametersForm(QWidget):
     changed, ``fork_wanted`` that the edits shall go into a fork of the run that is alive."""
 
     changed = Signal()
+    problem_turned = Signal()
+    """What is wrong with a field stands beside it now, or no longer."""
     fork_wanted = Signal()
 
     def __init__(self, settings: type[Settings], parent: QWidget | None = None) -> None:
@@ -264,6 +266,7 @@ class HyperparametersForm(QWidget):
             self.setTabOrder(before, widget)
             before = widget
         row.problem.float_in(self)
+        row.problem.turned.connect(self.problem_turned)
         row.draw()
         row.field.set_value(self._values[name])
         row.field.edited.connect(lambda value: self._edit(name, value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtWidgets import QLabel, QWidget
 
 _GAP = 2
@@ -12,7 +12,9 @@ _FOLLOWED = frozenset({QEvent.Type.FocusIn, QEvent.Type.FocusOut, QEvent.Type.Mo
 
 class ProblemNote(QLabel):
     """Stands below ``row`` while ``field`` has the keyboard, in no layout: nothing may move under
-    the pointer with each key. Clicks go through it."""
+    the pointer with each key. Clicks go through it. ``turned`` tells that it came or went."""
+
+    turned = Signal()
 
     def __init__(self, row: QWidget, field: QWidget) -> None:
         super().__init__(row)
@@ -40,7 +42,10 @@ class ProblemNote(QLabel):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the row and the keyboard."""
         if event.type() in _FOLLOWED:
+            before = self.isHidden()
             self._place()
+            if before != self.isHidden():
+                self.turned.emit()
         return False
 
     def _place(self) -> None:
