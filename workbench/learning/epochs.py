@@ -22,7 +22,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import mini_batches
 from workbench.models.sampling import Completions
-from workbench.models.sharding import gradient_length, shorten_gradients
+from workbench.models.sharding import gradient_length, shorten_gradients, tables_whole
 from workbench.models.token_statistics import token_statistics
 from workbench.settings import Settings
 
@@ -138,12 +138,6 @@ class Epochs:
             Interrupted: ``control`` asked to end.
             NotFiniteError: a gradient is not a number; it was not applied.
         """
-        with in_place_gradients(self._policy):
-            return self._run(optimizer, enough)
-
-    def _run(
-        self, optimizer: torch.optim.Optimizer, enough: Callable[[Mapping[str, float]], bool]
-    ) -> list[dict[str, float]]:
         plan = self._plan
         log: list[dict[str, float]] = []
         epoch = 0
@@ -184,12 +178,11 @@ class Epochs:
         usual, self._loss = self._loss, loss
         chosen = self._mini_batches(0)[0]
         try:
-            with in_place_gradients(self._policy):
-                optimizer.zero_grad(set_to_none=True)
-                self._accumulate(chosen, 0)
-                parameters = [p for group in optimizer.param_groups for p in group["params"]]
-                ranks.sum_gradients(parameters)
-                return gradient_length(parameters).item()
+            optimizer.zero_grad(set_to_none=True)
+            self._accumulate(chosen, 0)
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            ranks.sum_gradients(parameters)
+            return gradient_length(parameters).item()
         finally:
             self._loss = usual
             optimizer.zero_grad(set_to_none=True)
@@ -232,16 +225,17 @@ class Epochs:
         if isinstance(self._loss, BatchLoss):
             self._loss.read_batch(rows)
         apart = plan.together > 1 and policy.capabilities.reading is not Batching.PADDED
-        if apart and isinstance(self._loss, RowLoss):
-            # Rows that belong together do not come together: all are read beforehand.
+        with tables_whole(policy, learn=True), in_place_gradients(policy):
+            if apart and isinstance(self._loss, RowLoss):
+                # Rows that belong together do not come together: all are read beforehand.
+                for batch in self._micro_batches(chosen):
+                    self._control.step(Phase.UPDATING, done, self._total)
+                    with torch.no_grad():
+                        states = batch.states(policy)
+                    self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
             for batch in self._micro_batches(chosen):
                 self._control.step(Phase.UPDATING, done, self._total)
-                with torch.no_grad():
-                    states = batch.states(policy)
-                self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
-        for batch in self._micro_batches(chosen):
-            self._control.step(Phase.UPDATING, done, self._total)
-            self._backward(batch, count, weights, sums, read=not apart)
+                self._backward(batch, count, weights, sums, read=not apart)
         logged = ranks.totals({name: number.item() for name, number in sums.items()})
         return {name: number / (1 if weights is not None and _is_loss(name) else count)
                 for name, number in logged.items()}

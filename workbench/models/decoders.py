@@ -427,8 +427,9 @@ def inference_weights(policy: Policy, *, whole: bool = True) -> Iterator[None]:
     """Let many tokens be written with the weights as they are, in the policy's precision.
 
     Those that ranks share out are gathered first, unless ``whole`` is false. A CPU's matrix kernels
-    get the weights laid out for them. On a GPU weights that autocast would lower the precision of,
-    some once and frozen ones at every step, are lowered once.
+    get a copy of the weights laid out for them, but where they are shared out for want of memory.
+    On a GPU weights that autocast would lower the precision of, some once and frozen ones at every
+    step, are lowered once.
     """
     model, dtype = policy.model, policy.placement.dtype
     if policy.device.type == "cuda" and dtype != torch.float32:
@@ -437,5 +438,6 @@ def inference_weights(policy: Policy, *, whole: bool = True) -> Iterator[None]:
                 "cuda", dtype=dtype, cache_enabled=False), cast_weights(model, dtype):
             yield
     else:
-        with gathered(model, whole), policy.autocast(), packed_weights(model, dtype):
+        packed = contextlib.nullcontext() if is_shared_out(model) else packed_weights(model, dtype)
+        with gathered(model, whole), policy.autocast(), packed:
             yield

@@ -19,6 +19,7 @@ from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.sampling import Completions
+from workbench.models.sharding import tables_whole
 from workbench.models.token_statistics import token_statistics
 
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
@@ -267,12 +268,13 @@ def _read(
     result = torch.zeros(completions.mask.shape, device=policy.device)
     rows = torch.arange(len(result))
     done = 0
-    for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
-                               batching=policy.capabilities.reading, branches=branches):
-        control.step(phase, done, len(rows))
-        if found := list(numbers(batch)):
-            result[batch.row, batch.column] = torch.cat(found)
-        done += len(batch.row.unique())
+    with tables_whole(policy):
+        for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
+                                   batching=policy.capabilities.reading, branches=branches):
+            control.step(phase, done, len(rows))
+            if found := list(numbers(batch)):
+                result[batch.row, batch.column] = torch.cat(found)
+            done += len(batch.row.unique())
     ranks.sum_(result)
     return result
 

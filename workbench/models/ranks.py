@@ -165,14 +165,10 @@ def totals(numbers: Mapping[str, float]) -> dict[str, float]:
 
 @torch.no_grad()
 def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Sum over ranks what each has found of the gradients of its rows."""
+    """Sum over ranks what each has found of the gradients of its rows; those of weights that are
+    shared out have been (:mod:`workbench.models.sharding`)."""
     if count() == 1:
         return
-    for parameter in parameters:
-        if isinstance(parameter.grad, DTensor):
-            # FSDP has summed them as they came, and divided by the number of ranks; a loss here is
-            # divided by the tokens of all ranks already.
-            parameter.grad.to_local().mul_(count())
     there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.long)
     dist.all_reduce(there, group=_host_group)
     learned = [p for p, found in zip(parameters, there.tolist(), strict=True)

@@ -1,7 +1,9 @@
 """Weights, gradients and the optimiser's state shared out over ranks, by PyTorch's FSDP2.
 
 Each of a model's layers is a unit: of its weights a rank holds its part, and the whole only while
-the layer computes. Embeddings, the last norm and heads are whole on every rank, whose gradients
+the layer computes. Of the tables outside of layers, embeddings and the language-model head, it
+holds its rows, and the whole within :func:`tables_whole`. What else there is, the last norm, biases
+and the value head, is whole on every rank, whose gradients
 :func:`workbench.models.ranks.sum_gradients` sums.
 """
 
@@ -15,9 +17,9 @@ import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, share_comm_ctx
+from torch.distributed.tensor import DTensor, Partial, Shard
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from workbench import processes
@@ -26,7 +28,8 @@ from workbench.models import ranks
 
 
 def shard(model: nn.Module, device: torch.device) -> None:
-    """Share out the weights of a model's layers, in place, over the ranks that are together.
+    """Share out the weights of a model's layers and tables, in place, over the ranks that are
+    together.
 
     Raises:
         ValueError: it has no layers that are known as such.
@@ -39,7 +42,20 @@ def shard(model: nn.Module, device: torch.device) -> None:
         keep_small_memory_alone()
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for layer in layers:
-        fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+        unit = fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+        # A loss is divided by the tokens of all ranks already.
+        unit.set_gradient_divide_factor(1.0)
+        unit.set_force_sum_reduction_for_comms(True)
+    # Or each would keep its whole gradient until the last layer's has been summed.
+    share_comm_ctx(units(model))
+    for parameter, places in _outside(model):
+        if _is_table(parameter):
+            _put(places, nn.Parameter(
+                _part(parameter, mesh), requires_grad=parameter.requires_grad))
+        else:  # or it would keep the file in memory that all weights were read from
+            parameter.data = parameter.detach().clone()
+    for buffer in model.buffers():
+        buffer.data = buffer.detach().clone()
 
 
 def shard_frozen(model: nn.Module, device: torch.device) -> None:
@@ -57,10 +73,94 @@ def _layers(model: nn.Module) -> list[nn.Module]:
     return [layer for layer in found if id(layer) not in inner]
 
 
-def share_in_layers(model: nn.Module) -> float:
-    """Return which share of a model's weights is in its layers, which are shared out."""
-    inner = sum(p.numel() for layer in _layers(model) for p in layer.parameters())
-    return inner / max(1, sum(p.numel() for p in model.parameters()))
+Places = list[tuple[nn.Module, str]]
+"""The modules that have a parameter, and what each calls it."""
+
+
+def _outside(model: nn.Module) -> list[tuple[Any, Places]]:
+    """Return the parameters outside of a model's layers, each with all its places: a head may be
+    tied to an embedding."""
+    inner = {id(part) for layer in _layers(model) for part in layer.modules()}
+    found: dict[int, tuple[Any, Places]] = {}
+    for module in model.modules():
+        if id(module) not in inner:
+            for name, parameter in module.named_parameters(recurse=False):
+                found.setdefault(id(parameter), (parameter, []))[1].append((module, name))
+    return list(found.values())
+
+
+def _is_table(parameter: Tensor) -> bool:
+    """Whether a parameter has rows for all ranks."""
+    return (parameter.ndim > 1 and len(parameter) >= max(2, ranks.count())
+            and parameter.is_floating_point())
+
+
+def _part(table: Tensor, mesh: DeviceMesh) -> DTensor:
+    """Return this rank's rows of a table, in memory of their own."""
+    parts = table.detach().chunk(mesh.size())
+    own = (parts[mesh.get_local_rank()] if mesh.get_local_rank() < len(parts)
+           else table.detach()[:0])
+    return DTensor.from_local(
+        own.clone(), mesh, [Shard(0)], run_check=False, shape=table.shape, stride=table.stride())
+
+
+def _put(places: Places, parameter: nn.Parameter) -> None:
+    for module, name in places:
+        setattr(module, name, parameter)
+
+
+@contextlib.contextmanager
+def tables_whole(model: nn.Module, *, learn: bool = False) -> Iterator[None]:
+    """Hold a model's embeddings and heads whole on every rank, where they are shared out.
+
+    Args:
+        learn: what backward passes within find of their gradients is summed over ranks at the end,
+            and added to that of each rank's part; else only reading is done.
+    """
+    tables = [(table, places) for table, places in _outside(model) if is_part(table)
+              ] if ranks.count() > 1 else []
+    held = [nn.Parameter(table.detach().full_tensor(), requires_grad=learn and table.requires_grad)
+            for table, _ in tables]
+    for (_, places), table in zip(tables, held, strict=True):
+        _put(places, table)
+    try:
+        yield
+    finally:
+        for table, places in tables:
+            _put(places, table)
+    if learn and tables:
+        grads = [table.grad for table in held]
+        held.clear()  # before the gradients take as much again on their way
+        _sum_gradients([table for table, _ in tables], grads)
+
+
+@torch.no_grad()
+def _sum_gradients(parts: Sequence[Any], grads: list[Tensor | None]) -> None:
+    """Add to the gradient of each rank's part what all ranks have found for it."""
+    found = torch.tensor([grad is not None for grad in grads], dtype=torch.long)
+    ranks.sum_on_host(found)
+    for place, (part, there) in enumerate(zip(parts, found.tolist(), strict=True)):
+        grad, grads[place] = grads[place], None
+        if not there:
+            continue
+        if grad is None:
+            grad = torch.zeros(part.shape, dtype=part.dtype, device=part.device)
+        summed = DTensor.from_local(grad, part.device_mesh, [Partial()], run_check=False)
+        del grad
+        own = summed.redistribute(placements=[Shard(0)])
+        part.grad = own if part.grad is None else part.grad.add_(own)
+
+
+def share_shared_out(model: nn.Module) -> float:
+    """Return which share of a model's weights is shared out: those of its layers and tables."""
+    whole = sum(p.numel() for p, _ in _outside(model) if not _is_table(p))
+    return 1 - whole / max(1, sum(p.numel() for p in model.parameters()))
+
+
+def share_in_tables(model: nn.Module) -> float:
+    """Return which share of a model's weights is in tables outside of its layers."""
+    tables = sum(p.numel() for p, _ in _outside(model) if _is_table(p))
+    return tables / max(1, sum(p.numel() for p in model.parameters()))
 
 
 def units(model: nn.Module) -> list[Any]:
@@ -107,14 +207,15 @@ def _free(model: nn.Module) -> int:
 
 @contextlib.contextmanager
 def gathered(model: nn.Module, wanted: bool = True) -> Iterator[None]:
-    """Hold all weights of a model whole on every rank, if that is ``wanted``. Only reading is done
-    meanwhile. A rank that is alone takes them as they are."""
+    """Hold all weights of a model whole on every rank; those of its layers if that is ``wanted``.
+    Only reading is done meanwhile. A rank that is alone takes them as they are."""
     layers = units(model) if wanted and ranks.count() > 1 else []
     for layer in layers:
         layer.set_reshard_after_forward(False)
         layer.unshard()
     try:
-        yield
+        with tables_whole(model):
+            yield
     finally:
         for layer in layers:
             layer.set_reshard_after_forward(True)

@@ -19,7 +19,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, mini_batches
 from workbench.models.sampling import Completions
-from workbench.models.sharding import shorten_gradients
+from workbench.models.sharding import shorten_gradients, tables_whole
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments
 
@@ -61,13 +61,12 @@ class ValueModelEpochs:
         hp = self._hp
         total = hp.num_value_epochs * hp.num_mini_batches
         done = 0
-        with in_place_gradients(self._policy):
-            for epoch in range(hp.num_value_epochs):
-                for rows in mini_batches(hp.seed, cycle, epoch, len(self._returns),
-                                         hp.num_mini_batches, Stream.VALUE_BATCHES):
-                    control.step(Phase.VALUES, done, total)
-                    self.step(optimizer, rows, control, (done, total))
-                    done += 1
+        for epoch in range(hp.num_value_epochs):
+            for rows in mini_batches(hp.seed, cycle, epoch, len(self._returns),
+                                     hp.num_mini_batches, Stream.VALUE_BATCHES):
+                control.step(Phase.VALUES, done, total)
+                self.step(optimizer, rows, control, (done, total))
+                done += 1
 
     def step(
         self, optimizer: torch.optim.Optimizer, rows: Tensor, control: Control,
@@ -80,14 +79,15 @@ class ValueModelEpochs:
         """
         policy, completions = self._policy, self._completions
         count = int(completions.mask[rows.to(policy.device)].sum())
-        for batch in micro_batches(
-            completions, rows, max_tokens=self._hp.micro_batch_tokens, device=policy.device,
-            batching=policy.capabilities.reading,
-        ):
-            control.step(Phase.VALUES, *progress)
-            states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
-            errors = policy.values(states) - self._returns[batch.row, batch.column]
-            (0.5 * errors.square().sum() / count).backward()
+        with tables_whole(policy, learn=True), in_place_gradients(policy):
+            for batch in micro_batches(
+                completions, rows, max_tokens=self._hp.micro_batch_tokens, device=policy.device,
+                batching=policy.capabilities.reading,
+            ):
+                control.step(Phase.VALUES, *progress)
+                states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
+                errors = policy.values(states) - self._returns[batch.row, batch.column]
+                (0.5 * errors.square().sum() / count).backward()
         ranks.sum_gradients(policy.trained()[1])
         take_step(policy, optimizer, self._hp.max_grad_norm)
 

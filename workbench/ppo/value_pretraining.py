@@ -19,12 +19,12 @@ from torch import Tensor
 
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import micro_batches, read_values
-from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.optimizer import make_optimizer, set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, mini_batches, prompt_at, uniforms
 from workbench.models.sampling import Completions
+from workbench.models.sharding import tables_whole
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments, best_ridge
@@ -173,14 +173,15 @@ def _fit_head(
     done, total = len(returns), total_steps(hp)
     for rows in parts:
         moments = Moments(policy.value_width, policy.device)
-        for batch in micro_batches(
-            completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
-            batching=policy.capabilities.reading,
-        ):
-            control.step(Phase.PRETRAINING, done, total)
-            states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
-            moments.add(states, returns[batch.row, batch.column])
-            done += len(batch.input_ids)
+        with tables_whole(policy):
+            for batch in micro_batches(
+                completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
+                batching=policy.capabilities.reading,
+            ):
+                control.step(Phase.PRETRAINING, done, total)
+                states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
+                moments.add(states, returns[batch.row, batch.column])
+                done += len(batch.input_ids)
         moments.sum_ranks()
         sums.append(moments)
     fit, explained = best_ridge(*sums)
@@ -208,13 +209,12 @@ def _train_model(
     for epoch in range(hp.value_pretraining_epochs):
         done = len(returns) * (1 + epoch)
         number = max(1, len(learned) // _BATCH)
-        with in_place_gradients(policy):
-            for chosen in mini_batches(
-                hp.seed, 0, epoch, len(learned), number, Stream.VALUE_BATCHES
-            ):
-                part = Part(control, done, len(chosen), total)
-                model.step(optimizer, learned[chosen], part, (0, 1))
-                done += len(chosen)
+        for chosen in mini_batches(
+            hp.seed, 0, epoch, len(learned), number, Stream.VALUE_BATCHES
+        ):
+            part = Part(control, done, len(chosen), total)
+            model.step(optimizer, learned[chosen], part, (0, 1))
+            done += len(chosen)
         explained = _foreseen(policy, completions, returns, kept, hp,
                               Part(control, done, len(kept), total))
         if explained > best:

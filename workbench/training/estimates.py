@@ -15,7 +15,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
-from workbench.models.sharding import share_in_layers
+from workbench.models.sharding import share_shared_out
 from workbench.records import Pair, PromptLike, ScoredText, as_prompt
 from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
@@ -48,8 +48,8 @@ class Estimator:
         self._trainer, self._before = trainer, before
         trainer.measure()
         rewards = nn.ModuleList(models_of(trainer.reward))
-        self._in_layers = dict.fromkeys(_SHARED_OUT, share_in_layers(trainer.policy)) | {
-            _REWARD: share_in_layers(rewards)}
+        self._in_layers = dict.fromkeys(_SHARED_OUT, share_shared_out(trainer.policy)) | {
+            _REWARD: share_shared_out(rewards)}
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
         self._data: Sequence[Pair] | Sequence[ScoredText] = ()
