@@ -22,7 +22,7 @@ def view(qtbot: QtBot, opened: Opened, store: Store) -> CheckpointsView:
     run_id = fill(store)
     for cycle, score in ((1, 2.5), (2, 1.0), (3, None), (4, 2.0)):
         store.checkpoints.write(
-            run_id, cycle, {"a": np.ones(500_000, np.float32)}, {}, score=score)
+            run_id, cycle, [("a", np.ones(500_000, np.float32))], {}, score=score)
     (store.checkpoints.all(run_id)[1].path / "tensors-1.safetensors").write_bytes(b"?")
     opened.window.runs.refresh()
     opened.window.runs._select(run_id)

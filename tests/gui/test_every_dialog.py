@@ -47,7 +47,7 @@ MIB = 2**20
 def prepare(opened: Opened, store: Store) -> None:
     """Show a finished run, of which another was forked, at the smallest size."""
     first, second = fill(store), fill(store, name="Another")
-    store.checkpoints.write(first, 1, {"weights": np.ones(9)}, {})
+    store.checkpoints.write(first, 1, [("weights", np.ones(9))], {})
     opened.window.runs.refresh()
     opened.controller.handle([
         ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])

@@ -181,7 +181,7 @@ def fill(store: Store) -> int:
         ).result()
     store.record_changes(run_id, 2, [("kl_coef", 0.05, 0.1, ODD)]).result()
     store.set_status(run_id, "failed", ODD).result()
-    store.checkpoints.write(run_id, 1, {"weights": np.ones(9)}, {})
+    store.checkpoints.write(run_id, 1, [("weights", np.ones(9))], {})
     return run_id
 
 

@@ -279,14 +279,14 @@ def test_checkpoints_are_offered(opened: Opened, store: Store) -> None:
 
     run_id = fill(store)
     for cycle in (2, 3):
-        store.checkpoints.write(run_id, cycle, {"a": np.ones(1, np.float32)}, {})
+        store.checkpoints.write(run_id, cycle, [("a", np.ones(1, np.float32))], {})
     opened.controller.show_run(run_id)
     controls = opened.window.trying.controls
     actions = controls.checkpoints.menu().actions()
     assert [a.text() for a in actions] == ["After cycle 2", "After cycle 3"]
     actions[0].trigger()
     assert controls.sources() == (START, do.TrySource("checkpoint", run_id, 2), CURRENT)
-    store.checkpoints.write(run_id, 4, {"a": np.ones(1, np.float32)}, {})
+    store.checkpoints.write(run_id, 4, [("a", np.ones(1, np.float32))], {})
     store.checkpoints.prune(run_id, 2)
     opened.controller.handle([ev.CheckpointWritten(run_id, 4, 10)])
     assert controls.sources() == (START, CURRENT)
@@ -300,7 +300,7 @@ def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
     run_id = fill(store, 3, status="paused")
     store.run_locks.release(run_id)  # another process has it
     for cycle in (2, 3):
-        store.checkpoints.write(run_id, cycle, {"a": np.ones(1, np.float32)}, {})
+        store.checkpoints.write(run_id, cycle, [("a", np.ones(1, np.float32))], {})
     opened.controller.handle([
         ev.RunFollowed(run_id, "Run 1", 3, "ppo", DEFAULTS, "process 7 on there"),
         ev.StateChanged(State.PAUSED)])

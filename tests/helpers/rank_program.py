@@ -26,7 +26,7 @@ from workbench.feedback.weighted_reward import models_of
 from workbench.models import ranks, sampling
 from workbench.models.control import SharedControl, Unattended
 from workbench.models.loading import load_policy
-from workbench.models.sharding import is_shared_out
+from workbench.models.sharding import is_part, is_shared_out
 from workbench.models.sources import silent
 from workbench.training.heartbeat import meeting_place
 
@@ -54,6 +54,7 @@ def run(
         trainer.begin(start.prompts, hp)
         if is_shared_out(trainer.policy.model):
             assert all(is_shared_out(model) for model in models_of(reward))
+            assert held(trainer.policy.model) < 1 / ranks.count() + 0.1
         compared = [0, 1]
         trainer.compare(compared, hp, control)
         if trainer.episodes(hp):
@@ -64,12 +65,21 @@ def run(
             found.append({name: x for name, x in result.metrics.items()
                           if not name.startswith(("seconds", "tokens_per_second"))})
             trainer.restore(*trainer.snapshot())
+            # Who writes may stop anywhere: the others are not left waiting.
+            first = next if processes.own_number() == 0 else None
+            assert (trainer.write_snapshot(first) is None) == (first is None)
             texts += [written.text for written in result.comparison]
             sums += [float(numbers.sum()) for trace in result.traces
                      for numbers in trace.numbers.values()]
         if is_shared_out(trainer.policy):
             assert trainer.policy.gathers is not one_by_one
         return found, trainer.snapshot()[0], texts, sums
+
+
+def held(model: torch.nn.Module) -> float:
+    """Return which share of a model's weights this rank holds."""
+    own = sum((p.to_local() if is_part(p) else p).numel() for p in model.parameters())
+    return own / sum(p.numel() for p in model.parameters())
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ def test_a_resumed_run_goes_the_same_way(settings, precision, tmp_path, unattend
         first.run_cycle(cycle, hp, [0, 1, 2], unattended)
     arrays, numbers = first.snapshot()
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.write(1, 2, arrays, {"numbers": numbers})
+    checkpoints.write(1, 2, arrays.items(), {"numbers": numbers})
 
     second = make()
     second.begin(prompts, hp)

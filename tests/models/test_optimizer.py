@@ -53,7 +53,7 @@ def test_eight_bit_state_goes_into_a_checkpoint_and_back():
     model, optimizer = make()
     step(model, optimizer)
     other, others = make()
-    snapshot.put_back(other, others, snapshot.take(model, optimizer))
+    snapshot.put_back(other, others, dict(snapshot.arrays(model, optimizer)))
     for pair in ((model, optimizer), (other, others)):
         step(*pair)
     for mine, its in zip(model.parameters(), other.parameters(), strict=True):

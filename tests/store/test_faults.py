@@ -44,14 +44,14 @@ store = Store(Path(sys.argv[1]))
 run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
                        prompts=[]).result()
 store.record_cycle(run, 1, metrics={"x": 1.0}, rollout=[], comparison=[]).result()
-store.checkpoints.write(run, 1, {"a": np.ones(1000)}, {})
+store.checkpoints.write(run, 1, [("a", np.ones(1000))], {})
 limit(400_000)
 try:
-    store.checkpoints.write(run, 2, {"a": np.ones(1_000_000)}, {})
+    store.checkpoints.write(run, 2, [("a", np.ones(1_000_000))], {})
 except NotWrittenError as error:
     print(error)
 try:
-    store.checkpoints.write(run, 1, {"a": np.ones(1_000_000)}, {})
+    store.checkpoints.write(run, 1, [("a", np.ones(1_000_000))], {})
 except NotWrittenError as error:
     print(error)
 try:
@@ -275,7 +275,7 @@ def test_a_file_in_the_place_of_the_checkpoints(tmp_path):
     (tmp_path / "checkpoints").write_text("a file")
     assert store.checkpoints.all(run) == store.checkpoints.cycles(run) == []
     with pytest.raises(CheckpointError, match="would begin from the start"):
-        store.checkpoints.write(run, 1, {"a": np.ones(3)}, {})
+        store.checkpoints.write(run, 1, [("a", np.ones(3))], {})
     store.close()
 
 
@@ -286,14 +286,14 @@ def test_checkpoints_that_cannot_be_read_are_neither_none_nor_a_crash(tmp_path):
     run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
                            prompts=[]).result()
     checkpoints, folder = store.checkpoints, tmp_path / "checkpoints" / str(run)
-    checkpoints.write(run, 1, {"a": np.ones(3)}, {})
+    checkpoints.write(run, 1, [("a", np.ones(3))], {})
     loop = folder / "2"
     loop.symlink_to(loop)
     assert [(c.cycle, c.bytes > 0) for c in checkpoints.all(run)] == [(1, True), (2, False)]
     assert not checkpoints.why_unreadable(run)
     with pytest.raises(CheckpointError, match="missing or damaged"):
         checkpoints.read(run, 2)
-    checkpoints.write(run, 3, {"a": np.ones(3)}, {})
+    checkpoints.write(run, 3, [("a", np.ones(3))], {})
     checkpoints.prune(run, 1)
     assert checkpoints.cycles(run) == [2, 3]
     folder.rename(tmp_path / "away")
@@ -301,7 +301,7 @@ def test_checkpoints_that_cannot_be_read_are_neither_none_nor_a_crash(tmp_path):
     assert checkpoints.all(run) == checkpoints.cycles(run) == []
     assert checkpoints.why_unreadable(run).startswith(f"The checkpoints in {folder} cannot be read")
     with pytest.raises(CheckpointError, match="Earlier checkpoints are kept"):
-        checkpoints.write(run, 4, {"a": np.ones(3)}, {})
+        checkpoints.write(run, 4, [("a", np.ones(3))], {})
     with pytest.raises(ResumeError, match="cannot be read"):
         read_checkpoint(store, run, None)
     store.close()

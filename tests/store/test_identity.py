@@ -28,7 +28,7 @@ def new_run(store, cycles=(1, 2)):
 
 
 def write(into, run_id, cycle, value):
-    into.write(run_id, cycle, {"w": np.full(3, float(value))},
+    into.write(run_id, cycle, [("w", np.full(3, float(value)))],
                       {"numbers": {}, "hyperparameters": {"num_cycles": 5}})
 
 

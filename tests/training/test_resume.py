@@ -167,11 +167,11 @@ def test_a_run_that_cannot_be_held_or_read_is_refused_and_the_session_goes_on(re
     (home / "locks").unlink()
     arrays, state = store.checkpoints.read(1, 2)
     strange = {"from_another_version": 1, **state["hyperparameters"]}
-    store.checkpoints.write(1, 2, arrays, {**state, "hyperparameters": strange})
+    store.checkpoints.write(1, 2, arrays.items(), {**state, "hyperparameters": strange})
     ready.send(do.ExportRun(1, str(home / "out")))
     assert "no hyperparameter named 'from_another_version'" in ready.wait(
         ev.CommandRefused).sentence
-    store.checkpoints.write(1, 2, arrays, state)
+    store.checkpoints.write(1, 2, arrays.items(), state)
     ready.send(do.ResumeRun(1, changes=more))
     finish(ready)
 
@@ -387,7 +387,7 @@ def test_half_a_checkpoint_is_none(home):
     import numpy as np
 
     checkpoints = Checkpoints(home)
-    checkpoints.write(1, 3, {"a": np.ones(3)}, {"numbers": {}})
+    checkpoints.write(1, 3, [("a", np.ones(3))], {"numbers": {}})
     partial = home / "checkpoints" / "1" / "5.partial"
     partial.mkdir()
     assert [c.cycle for c in checkpoints.all(1)] == [3]
@@ -461,7 +461,7 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(ready, store):
     ready.wait(ev.RunFinished)
     arrays, state = store.checkpoints.read(1, 2)
     shutil.rmtree(store.checkpoints.all(1)[0].path)
-    Checkpoints(store.home, lambda _: "of another database").write(1, 2, arrays, state)
+    Checkpoints(store.home, lambda _: "of another database").write(1, 2, arrays.items(), state)
     for command in (do.ResumeRun(1, changes={"num_cycles": 3}), do.Fork(1), do.GoBack(1, 2)):
         ready.send(command)
         assert "was written by another run 1, of another database" in ready.wait(

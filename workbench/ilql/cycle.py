@@ -37,7 +37,7 @@ from workbench.learning.metrics import DATA, DRAWN, OF_WRITTEN
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.parts import UPDATE
 from workbench.learning.traces import token_traces
-from workbench.learning.trainer import scheduled
+from workbench.learning.trainer import Arrays, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
 from workbench.models.optimizer import set_rates
@@ -131,11 +131,10 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         return measure_texts(
             items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens")
 
-    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Return all that the next cycle depends on, as arrays and numbers."""
-        arrays, numbers = super().snapshot()
-        return arrays | {f"{_TARGETS}{name}": p.detach().cpu().numpy().copy()
-                         for name, p in self.heads.targets.items()}, numbers
+    def _arrays(self) -> Arrays:
+        yield from super()._arrays()
+        for name, parameter in self.heads.targets.items():
+            yield f"{_TARGETS}{name}", parameter.detach().cpu().numpy().copy()
 
     @torch.no_grad()
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:

@@ -20,7 +20,7 @@ from workbench.learning.parts import DRAW, EVALUATE, UPDATE
 from workbench.learning.referenced_settings import ReferencedSettings
 from workbench.learning.sums import SumLoss
 from workbench.learning.traces import token_traces
-from workbench.learning.trainer import scheduled
+from workbench.learning.trainer import Arrays, scheduled
 from workbench.memory_allocator import return_freed_memory
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
@@ -128,12 +128,10 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         if any(getattr(old, name) != getattr(new, name) for name in self.READ_BY):
             self.reference_sums = None
 
-    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Return all that the next cycle depends on, as arrays and numbers."""
-        arrays, numbers = super().snapshot()
+    def _arrays(self) -> Arrays:
+        yield from super()._arrays()
         if self.reference_sums is not None:
-            arrays[self.REFERENCE] = self.reference_sums.cpu().numpy()
-        return arrays, numbers
+            yield self.REFERENCE, self.reference_sums.cpu().numpy()
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
         """Go on from a snapshot, as every trainer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -50,6 +50,8 @@ from workbench.settings import Settings, Value
 from workbench.stop_strings import parse_stop_strings
 
 S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+Arrays = Iterator[tuple[str, np.ndarray]]
 
 
 class Trainer(ABC, Generic[S]):
@@ -319,7 +321,34 @@ class Trainer(ABC, Generic[S]):
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
-        return snapshot.take(self.learning, self.optimizer), self.numbers
+        return dict(self._arrays()), self.numbers
+
+    def write_snapshot(self, write: Callable[[Arrays], T] | None) -> T | None:
+        """Return what ``write`` makes of the arrays of a snapshot, which come one after the other:
+        of what ranks share out, never all are whole at once. None: another rank writes.
+
+        Args:
+            write: raises nothing: the others would wait.
+        """
+        failed: list[Exception] = []
+
+        def gathered() -> Arrays:
+            try:
+                yield from self._arrays()
+            except Exception as error:
+                failed.append(error)  # whatever who writes makes of it
+                raise
+
+        arrays = gathered()
+        written = None if write is None else write(arrays)
+        for _ in arrays:  # the other ranks gather all, whatever became of the writing
+            pass
+        if failed:
+            raise failed[0]
+        return written
+
+    def _arrays(self) -> Arrays:
+        return snapshot.arrays(self.learning, self.optimizer)
 
     @property
     def numbers(self) -> dict[str, float]:

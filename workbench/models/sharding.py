@@ -46,8 +46,14 @@ def shard(model: nn.Module, device: torch.device) -> None:
         # A loss is divided by the tokens of all ranks already.
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)
-    # Or each would keep its whole gradient until the last layer's has been summed.
-    share_comm_ctx(units(model))
+    # Or each layer would keep its whole gradient until that of the last has been summed. A value
+    # model has a backward pass of its own.
+    for part in model.children():
+        shared = units(part)
+        share_comm_ctx(shared)
+        # Of itself FSDP gathers next what ran before, and ranks have written unlike many tokens.
+        for unit, before in zip(shared, [*shared[:1], *shared], strict=False):
+            unit.set_modules_to_backward_prefetch([before])
     for parameter, places in _outside(model):
         if _is_table(parameter):
             _put(places, nn.Parameter(

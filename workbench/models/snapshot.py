@@ -5,7 +5,7 @@ Random states are not among it: there are none (:mod:`workbench.models.randomnes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,29 +17,30 @@ from workbench.models.policy import VALUE_PARTS, Policy
 from workbench.models.sharding import fill, is_part, whole
 
 
-def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
-    """Return the trained weights and the optimiser's state, named by parameter."""
-    arrays = {}
+def arrays(
+    policy: nn.Module, optimizer: torch.optim.Optimizer
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the trained weights and the optimiser's state, one after the other, named by parameter.
+    Of what ranks share out each is gathered as it is asked for: all ranks ask for all."""
     for name, parameter in _trained(policy):
-        arrays[f"weights/{name}"] = _array(parameter)
+        yield f"weights/{name}", _array(parameter)
         # In one order everywhere: ranks that share out weights gather each together.
         for key, value in sorted(optimizer.state.get(parameter, {}).items()):
-            arrays[f"optimizer/{key}/{name}"] = _array(value)
-    return arrays
+            yield f"optimizer/{key}/{name}", _array(value)
 
 
 @torch.no_grad()
 def put_back(
-    policy: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
+    policy: nn.Module, optimizer: torch.optim.Optimizer, found: Mapping[str, np.ndarray]
 ) -> None:
-    """Restore what :func:`take` returned, into a policy and optimiser of the same shape; what
+    """Restore what :func:`arrays` gave, into a policy and optimiser of the same shape; what
     learns values stays as it is where the arrays have none such, as those of another algorithm.
 
     Raises:
         ValueError: the arrays belong to another model.
     """
     trained = _trained(policy)
-    there = {k.removeprefix("weights/") for k in arrays if k.startswith("weights/")}
+    there = {k.removeprefix("weights/") for k in found if k.startswith("weights/")}
     ours, theirs = ({n for n in names if n.startswith(VALUE_PARTS)}
                     for names in ({n for n, _ in trained}, there))
     if ours != theirs:
@@ -48,12 +49,12 @@ def put_back(
     if {name for name, _ in trained} != there:
         raise ValueError("the checkpoint belongs to another model")
     # Each optimiser names its state in its own way.
-    keys = sorted({k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")})
+    keys = sorted({k.split("/", 2)[1] for k in found if k.startswith("optimizer/")})
     for name, parameter in trained:
-        fill(parameter, torch.from_numpy(arrays[f"weights/{name}"]))
+        fill(parameter, torch.from_numpy(found[f"weights/{name}"]))
         state: dict[str, Any] = {}
         for key in keys:
-            array = arrays.get(f"optimizer/{key}/{name}")
+            array = found.get(f"optimizer/{key}/{name}")
             if array is None:
                 continue
             value = torch.from_numpy(array).clone()

@@ -92,13 +92,14 @@ class Checkpoints:
         return ""
 
     def write(
-        self, run_id: int, cycle: int, tensors: Mapping[str, np.ndarray],
+        self, run_id: int, cycle: int, tensors: Iterable[tuple[str, np.ndarray]],
         state: Mapping[str, Any], *, score: float | None = None,
         proceed: Callable[[], bool] = lambda: True,
     ) -> Checkpoint:
         """Write a checkpoint, replacing one of the same cycle.
 
         Args:
+            tensors: by name; some are asked for once those before them are on disk.
             score: the mean score of what the policy writes after ``cycle``.
             proceed: asked between files; False gives the checkpoint up.
 
@@ -121,6 +122,7 @@ class Checkpoints:
                     raise _GivenUpError
                 file = partial / f"tensors-{number}.safetensors"
                 save_file(part, file)
+                part.clear()  # before the next comes
                 digests[file.name] = _digest(file)
                 _flush(file)
             _write_state(partial, {
@@ -329,10 +331,10 @@ def best_of(checkpoints: list[Checkpoint]) -> Checkpoint | None:
     return max(scored)[2] if scored else None
 
 
-def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+def _parts(tensors: Iterable[tuple[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
     part: dict[str, np.ndarray] = {}
     size = 0
-    for name, array in tensors.items():
+    for name, array in tensors:
         if part and size + array.nbytes > _FILE_BYTES:
             yield part
             part, size = {}, 0

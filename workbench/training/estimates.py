@@ -15,7 +15,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
-from workbench.models.sharding import share_shared_out
+from workbench.models.sharding import share_in_tables, share_shared_out
 from workbench.records import Pair, PromptLike, ScoredText, as_prompt
 from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
@@ -24,10 +24,16 @@ from workbench.training.events import MemoryEstimated
 _MARGIN = 0.95
 
 
-_SHARED_OUT = ("Policy", "Reference", "Value model", "Optimiser", "Gradients")
-"""What processes share out, as far as it is of the policy's layers."""
 _REWARD = "Reward model"
-"""The same of its own."""
+_SHARED_OUT = ("Policy", "Reference", "Value model", "Optimiser", "Gradients")
+"""What processes share out, as far as it is of the policy's layers and tables."""
+_WRITING = (Phase.SAMPLING, Phase.COMPARING)
+_LEARNING = (Phase.UPDATING, Phase.VALUES)
+_GATHERED = {"Policy": _WRITING, _REWARD: (*_WRITING, Phase.SCORING, Phase.PRETRAINING)}
+"""When all that is shared out of a model is whole beside the parts."""
+_TABLES = {"Policy": tuple(Phase), "Value model": tuple(Phase), "Gradients": _LEARNING,
+           "Reference": (Phase.SCORING, Phase.REFERENCE, Phase.READING)}
+"""When its embeddings and heads are."""
 
 
 def _share_of_rows(hp: Settings) -> Settings:
@@ -48,8 +54,9 @@ class Estimator:
         self._trainer, self._before = trainer, before
         trainer.measure()
         rewards = nn.ModuleList(models_of(trainer.reward))
-        self._in_layers = dict.fromkeys(_SHARED_OUT, share_shared_out(trainer.policy)) | {
+        self._shared = dict.fromkeys(_SHARED_OUT, share_shared_out(trainer.policy)) | {
             _REWARD: share_shared_out(rewards)}
+        self._tables = share_in_tables(trainer.policy)
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
         self._data: Sequence[Pair] | Sequence[ScoredText] = ()
@@ -84,13 +91,16 @@ class Estimator:
         """Return what each of the processes takes, of what one would that has its rows."""
         if hp.processes == 1 or hp.sharding != "shard":
             return phases
-        writing = (Phase.SAMPLING, Phase.COMPARING)
-        # What layers are gathered when: the policy's to write, the reward model's to score.
-        whole = {"Policy": writing, _REWARD: (*writing, Phase.SCORING, Phase.PRETRAINING)}
 
         def part(name: str, phase: Phase) -> float:
-            in_layers = 0.0 if phase in whole.get(name, ()) else self._in_layers.get(name, 0.0)
-            return 1 - in_layers * (1 - 1 / hp.processes)
+            if name == "Packed weights":  # there are none
+                return 0.0
+            shared = self._shared.get(name, 0.0)
+            held = 1 - shared * (1 - 1 / hp.processes)
+            if phase in _GATHERED.get(name, ()):
+                return held + shared
+            tables = 0.0 if hp.lora_rank and name == "Gradients" else self._tables
+            return held + (tables if phase in _TABLES.get(name, ()) else 0.0)
 
         return {phase: {name: round(part(name, phase) * size) for name, size in parts.items()}
                 for phase, parts in phases.items()}

@@ -38,7 +38,7 @@ TOGETHER = frozenset((
     "learn_from", "begin", "apply", "prepare", "restore_prepared", "run_cycle", "compare",
     "restore", "restore_numbers", "score_held_out", "worth"))
 """The methods of their trainers that all processes call."""
-GATHERED = frozenset(("snapshot", "prepared"))
+GATHERED = frozenset(("snapshot", "write_snapshot", "prepared"))
 """Those that all call where they share out weights, which none can read alone; the first one keeps
 what comes of it."""
 ALONE = frozenset((
@@ -187,7 +187,8 @@ class LeadingTrainer:
 
         def call(*arguments: Any) -> Any:
             place = next((i for i, a in enumerate(arguments) if _is_control(a)), None)
-            told, own = list(arguments), list(arguments)
+            told = [None if callable(a) else a for a in arguments]  # which the first one calls
+            own = list(arguments)
             if place is not None:
                 told[place], own[place] = None, SharedControl(arguments[place])
             return self._leader.do(

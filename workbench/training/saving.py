@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from workbench.algorithms import shown_as
-from workbench.learning.trainer import AnyTrainer
+from workbench.learning.trainer import AnyTrainer, Arrays
 from workbench.records import Completion, CycleResult
-from workbench.store.checkpoints import CheckpointError
+from workbench.store.checkpoints import Checkpoint, CheckpointError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.health import check, health_records
@@ -98,14 +99,22 @@ def write_checkpoint(
     ):
         return
     hp, numbers = run.settled
-    try:
-        written = store.checkpoints.write(
-            run.id, run.cycle, trainer.snapshot()[0],
-            {"numbers": numbers, "hyperparameters": hp.model_dump()},
-            score=run.score, proceed=proceed)
-    except CheckpointError as error:
-        emit(ev.CheckpointFailed(run.id, str(error)))
+
+    def write(arrays: Arrays) -> Checkpoint | CheckpointError | NotWrittenError:
+        try:
+            return store.checkpoints.write(
+                run.id, run.cycle, arrays, {"numbers": numbers, "hyperparameters": hp.model_dump()},
+                score=run.score, proceed=proceed)
+        except (CheckpointError, NotWrittenError) as error:
+            return error  # it concerns nobody but who writes
+
+    written = trainer.write_snapshot(write)
+    if isinstance(written, NotWrittenError):
+        raise written
+    if isinstance(written, CheckpointError):
+        emit(ev.CheckpointFailed(run.id, str(written)))
         return
+    assert written is not None
     run.checkpointed = run.cycle
     record = store.run(run.id)
     # A fork begins anew, for another try, nowhere but there.
