@@ -7,33 +7,35 @@ embedding and head P_o.
 **Memory of a process.** Weights are float32 (4 bytes) and compute in bfloat16, gradients float32
 (4), AdamW's two moments float32 (8): 16 bytes for each parameter that learns. The start policy,
 held for its log-probabilities, 4; a reward model 2. Replicated, each process has all of that.
-Sharded (PyTorch's FSDP2, a layer a unit), each has 1/N of P_l, all of P_o, and the reward model
-whole. With LoRA of rank r only matrices of (in, r) and (r, out) beside each matrix of the layers
-learn, and the start policy is the policy without them. Before it is shared out, the policy and its
-copy, the start policy, lie whole on each GPU (8 P, or 4 P with LoRA), and each process has loaded
-it in its node's own memory (4 P), where it also gathers a checkpoint of weights and moments (12
-bytes).
+Sharded (PyTorch's FSDP2, a layer a unit; embedding and head by rows), each has 1/N of P and of the
+reward model, which is whole while it scores. With LoRA of rank r only matrices of (in, r) and (r,
+out) beside each matrix of the layers learn, and the start policy is the policy without them. Before
+it is shared out, the policy and its copy, the start policy, lie whole on each GPU (8 P, or 4 P with
+LoRA), and each process has loaded it in its node's own memory (4 P). A checkpoint is gathered and
+written 256 MB at a time.
 
 While it learns, autocast keeps the layers' weights in bfloat16 (2 P_l) to the end of the forward
-pass, or, where no gradient is asked of them (LoRA) and layers are checkpointed, those of one
-layer. Each token leaves in each layer of width w, gate g and keys k what the backward pass needs:
-the inputs of two norms and what they make of them in float32 (16 w), and in bfloat16 the inputs of
-the products, the queries, keys and values before and after rotation, what attention gives, and
-gate, up, their activation and product (10 w + 8 k + 8 g); counted on tiny Llamas by
+pass, or, where no gradient is asked of them (LoRA) and layers are checkpointed, those of one layer.
+Each token leaves in each layer of width w, gate g and keys k what the backward pass needs: the
+inputs of two norms and what they make of them in float32 (16 w), and in bfloat16 the inputs of the
+products, the queries, keys and values before and after rotation, what attention gives, and gate,
+up, their activation and product (10 w + 8 k + 8 g); counted on tiny Llamas by
 workbench.learning.footprint it is 4 and 6 % more. With gradient checkpointing that is so for one
 layer at a time, and each leaves its input (4 w). Sharded, three layers' worth of float32 is whole
-at a time: one computes, the next is fetched, a gradient is to be scattered. Logits exist for some
-tokens at a time.
+at a time: one computes, the next is fetched, a gradient is to be scattered; embedding and head are
+whole for as long as the gradient of a step is made, and so is their gradient (8 P_o). Logits exist
+for some tokens at a time.
 
-While it writes, a process has a KV cache of 2 k bfloat16 numbers for each token of its rows in
-each layer, and a bfloat16 copy of the weights. Sharded, they are gathered whole beforehand (4 P_l)
-if twice that is free on every GPU, and else layer by layer for every token.
+While it writes, a process has a KV cache of 2 k bfloat16 numbers for each token of its rows in each
+layer, and a bfloat16 copy of the weights. Sharded, they are gathered whole beforehand (4 P) if
+twice that is free on every GPU, and else layer by layer for every token, embedding and head once.
 
 **Bytes that a process sends.** In a ring an all-gather or a reduce-scatter of n bytes sends n (N -
 1) / N, an all-reduce twice that. Replicated: 4 bytes of each learning parameter are all-reduced at
 each optimiser step. Sharded: each micro-batch gathers P_l for the forward and again for the
-backward pass and reduce-scatters the gradient; P_o is all-reduced at each step; reading by the
-start policy gathers once for each micro-batch, writing once, or once a token. What is known of
+backward pass and reduce-scatters the gradient; P_o is gathered and its gradient reduce-scattered
+once a step; reading by the start policy gathers P_l once for each micro-batch and P_o once, writing
+once, or P_l once a token. What is known of
 tokens, some tens of bytes each, is left out.
 
 **Seconds.** Products cost 2 operations for each parameter and token (the head for tokens of
@@ -216,13 +218,19 @@ def held(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
     """Return the bytes that a process holds throughout."""
     of = gpus if sharded else 1
     inner, outer = learns(shape, plan)
-    learning, weights = inner / of + outer, FLOAT * (shape.inner / of + shape.outer)
+    learning, weights = (inner + outer) / of, FLOAT * shape.parameters / of
     return {
         "Weights": weights + (FLOAT * learning if plan.lora else 0),
         "AdamW": 2 * FLOAT * learning,
         "Start policy": weights if plan.way.reference and not plan.lora else 0,
-        "Reward model": HALF * plan.reward if plan.way.writes else 0,
+        "Reward model": HALF * plan.reward / of if plan.way.writes else 0,
     }
+
+
+def scoring(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
+    """Return the bytes of a process while the reward model reads, beside what it works with."""
+    gathered = HALF * plan.reward if sharded and plan.way.writes else 0
+    return held(shape, plan, gpus, sharded) | {"Reward model gathered": gathered}
 
 
 def beginning(shape: Shape, plan: Plan) -> Parts:
@@ -234,12 +242,9 @@ def beginning(shape: Shape, plan: Plan) -> Parts:
     }
 
 
-def of_node(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> float:
-    """Return the bytes of a node's own memory: each process loads the model there, and of one that
-    is sharded each gathers what a checkpoint holds."""
-    together = min(gpus, NODE)
-    loading = together * FLOAT * shape.parameters
-    return max(loading, (together if sharded else 1) * 3 * FLOAT * sum(learns(shape, plan)))
+def of_node(shape: Shape, gpus: int) -> float:
+    """Return the bytes of a node's own memory: each process loads the model there."""
+    return min(gpus, NODE) * FLOAT * shape.parameters
 
 
 def activations(shape: Shape, plan: Plan) -> float:
@@ -257,6 +262,7 @@ def updating(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
     one_by_one = plan.checkpointing and plan.lora  # autocast keeps only what learns
     return held(shape, plan, gpus, sharded) | {
         "Gradients": FLOAT * (inner / (gpus if sharded else 1) + outer),
+        "Embedding and head gathered": FLOAT * shape.outer if sharded else 0,
         "Activations": activations(shape, plan),
         "Weights in bfloat16": HALF * shape.inner / (shape.layers if one_by_one else 1),
         "Layers gathered": 3 * FLOAT * shape.inner / shape.layers if sharded else 0,
@@ -267,7 +273,7 @@ def updating(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
 def gathers_whole(shape: Shape, plan: Plan, gpus: int, device: Device) -> bool:
     """Whether a sharded policy is gathered whole to write by."""
     free = ROOM * device.memory - sum(held(shape, plan, gpus, sharded=True).values())
-    return 2 * FLOAT * shape.inner <= free
+    return 2 * FLOAT * shape.parameters <= free
 
 
 def writing(shape: Shape, plan: Plan, gpus: int, device: Device, sharded: bool) -> Parts:
@@ -276,7 +282,8 @@ def writing(shape: Shape, plan: Plan, gpus: int, device: Device, sharded: bool) 
     head, layer = shape.width * shape.vocabulary, shape.inner / shape.layers
     rows = max(plan.rows(gpus) if plan.way.writes else 0, ceil(plan.compared / gpus))
     return held(shape, plan, gpus, sharded) | {
-        "Layers gathered": (FLOAT * (shape.inner if whole else 2 * layer)) if sharded else 0,
+        "Gathered": (
+            FLOAT * (shape.outer + (shape.inner if whole else 2 * layer))) if sharded else 0,
         "Weights in bfloat16": HALF * (head + (shape.inner if whole else layer)),
         "KV cache": rows * plan.length * shape.layers * 2 * shape.keys * HALF,
         "Logits": 6 * FLOAT * rows * shape.vocabulary,
@@ -300,11 +307,12 @@ def traffic(shape: Shape, plan: Plan, gpus: int, device: Device, sharded: bool) 
     reading = plan.way.reference * ceil(plan.rows(gpus) / plan.at_once)
     tokens = 1 if gathers_whole(shape, plan, gpus, device) else plan.response
     return {
-        "Gathered to learn": sent(shape.inner, gpus, 2 * passes),
-        "Gradients scattered": sent(inner, gpus, passes),
-        "Gradients summed": sent(outer, gpus, 2 * plan.steps),
-        "Gathered to read": sent(shape.inner, gpus, reading + 1),
-        "Gathered to write": sent(shape.inner, gpus, tokens * (plan.way.writes + 1)),
+        "Gathered to learn": (
+            sent(shape.inner, gpus, 2 * passes) + sent(shape.outer, gpus, plan.steps)),
+        "Gradients scattered": sent(inner, gpus, passes) + sent(outer, gpus, plan.steps),
+        "Gathered to read": sent(shape.inner, gpus, reading + 1) + sent(shape.outer, gpus, 2),
+        "Gathered to write": (plan.way.writes + 1) * (
+            sent(shape.inner, gpus, tokens) + sent(shape.outer, gpus)),
     }
 
 
@@ -388,6 +396,7 @@ def worst(
 ) -> tuple[Mapping[str, float], float]:
     """Return the parts of the phase that takes most, and their sum."""
     parts = max(beginning(shape, plan), updating(shape, plan, gpus, sharded),
+                scoring(shape, plan, gpus, sharded),
                 writing(shape, plan, gpus, device, sharded), key=lambda p: sum(p.values()))
     return parts, sum(parts.values())
 
@@ -409,8 +418,8 @@ def ends(shape: Shape, plan: Plan, gpus: int, device: Device, shares: Shares, sh
         found.append(f"It does not fit: {most / 1e9:.0f} GB of {device.memory / 1e9:.0f}; the "
                      f"largest parts are {large[0]} ({parts[large[0]] / 1e9:.0f}) and {large[1]} "
                      f"({parts[large[1]] / 1e9:.0f}).")
-    if (node := of_node(shape, plan, gpus, sharded)) > HOST:
-        found.append("The processes of a node load the model, or gather a checkpoint, in "
+    if (node := of_node(shape, gpus)) > HOST:
+        found.append("The processes of a node load the model in "
                      f"{node / 1e12:.1f} TB of its own memory.")
     if gpus > plan.batch * plan.way.rows:
         found.append(f"{gpus - plan.batch * plan.way.rows} processes have no row of a batch.")

@@ -25,6 +25,7 @@ from gpu_costs import (
     fits,
     held,
     is_sharded,
+    scoring,
     seconds,
     shape_of,
     traffic,
@@ -42,15 +43,16 @@ def described(
              f"{shape.width}, vocabulary {shape.vocabulary:,}), {gpus} GPUs, "
              f"{'sharded' if sharded else 'replicated'}"]
     for name, parts in (("begins", beginning(shape, plan)),
+                        ("scores", scoring(shape, plan, gpus, sharded)),
                         ("learns", updating(shape, plan, gpus, sharded)),
                         ("writes", writing(shape, plan, gpus, device, sharded))):
         lines.append(f"\nGB of a process while it {name}: {sum(parts.values()) / 1e9:.1f}")
-        lines += [f"  {part:22}{size / 1e9:10.2f}" for part, size in parts.items() if size]
+        lines += [f"  {part:28}{size / 1e9:10.2f}" for part, size in parts.items() if size]
     lines.append("\nGB that a process sends in a cycle")
-    lines += [f"  {part:22}{size / 1e9:10.2f}" for part, size in
+    lines += [f"  {part:28}{size / 1e9:10.2f}" for part, size in
               traffic(shape, plan, gpus, device, sharded).items() if size]
     lines.append("\nSeconds of a cycle")
-    lines += [f"  {part:22}{time:10.2f}" for part, time in
+    lines += [f"  {part:28}{time:10.2f}" for part, time in
               seconds(shape, plan, gpus, device, shares, sharded).items()]
     return "\n".join([*lines, "", *ends(shape, plan, gpus, device, shares, sharded)])
 

@@ -52,9 +52,11 @@ def run(
         if start.data is not None:
             trainer.learn_from(start.data.items)
         trainer.begin(start.prompts, hp)
-        if is_shared_out(trainer.policy.model):
+        assert trainer.shares_out == (hp.sharding == "shard" and ranks.count() > 1)
+        if trainer.shares_out:
             assert all(is_shared_out(model) for model in models_of(reward))
-            assert held(trainer.policy.model) < 1 / ranks.count() + 0.1
+            model = getattr(trainer.learning, "model", trainer.learning)
+            assert held(model) < 1 / ranks.count() + 0.1
         compared = [0, 1]
         trainer.compare(compared, hp, control)
         if trainer.episodes(hp):
@@ -71,7 +73,7 @@ def run(
             texts += [written.text for written in result.comparison]
             sums += [float(numbers.sum()) for trace in result.traces
                      for numbers in trace.numbers.values()]
-        if is_shared_out(trainer.policy):
+        if trainer.shares_out:
             assert trainer.policy.gathers is not one_by_one
         return found, trainer.snapshot()[0], texts, sums
 

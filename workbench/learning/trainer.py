@@ -244,6 +244,11 @@ class Trainer(ABC, Generic[S]):
         """Give the start policy, for as long as the context lasts."""
         return self._trainable.reference()
 
+    @property
+    def shares_out(self) -> bool:
+        """Whether ranks share out what is trained."""
+        return is_shared_out(self.policy)
+
     def begin(
         self, prompts: Sequence[str | PromptLike], settings: S,
         prompt_ids: Sequence[Sequence[int]] | None = None,
@@ -279,7 +284,7 @@ class Trainer(ABC, Generic[S]):
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self._make_models(settings, value_source)
-        if is_shared_out(self.policy.model):
+        if self.shares_out:
             for model in models_of(self.reward):
                 shard_frozen(model, self.policy.device)
         self._begun(settings, value_source)

@@ -64,6 +64,13 @@ def shard(model: nn.Module, device: torch.device) -> None:
         buffer.data = buffer.detach().clone()
 
 
+def is_wanted(sharding: str, *models: nn.Module) -> bool:
+    """Whether ranks are to share out models, of which some learn: ``shard`` says so, ``auto`` where
+    they would not fit."""
+    return ranks.count() > 1 and (
+        sharding == "shard" or (sharding == "auto" and not fits_replicated(*models)))
+
+
 def shard_frozen(model: nn.Module, device: torch.device) -> None:
     """Share out the weights of a model that only reads, unless that is done, it has no layers that
     are known as such or is packed: it stays whole on every rank then."""

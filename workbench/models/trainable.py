@@ -12,12 +12,14 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from workbench.models import ranks
 from workbench.models.device import Placement
 from workbench.models.four_bit import packed_layers
 from workbench.models.merging import SHARD, save_merged
 from workbench.models.policy import Policy, UnsupportedModelError
-from workbench.models.sharding import fits_replicated, is_shared_out, shard
+from workbench.models.sharding import is_shared_out, is_wanted, shard
+
+SHARED_OUT_ALREADY = (
+    "The processes share out the weights of a run already; start others for another.")
 
 
 class Trainable:
@@ -46,8 +48,7 @@ class Trainable:
         have one.
 
         Args:
-            sharding: of several ranks: ``shard`` has them share out the weights, ``auto`` where
-                they would not fit.
+            sharding: of several ranks (:func:`workbench.models.sharding.is_wanted`).
             value_source: the model whose trunk a separate value model begins as; None for none.
 
         Raises:
@@ -56,8 +57,7 @@ class Trainable:
         if packed_layers(self._start.model):
             _check_packed(lora_rank, value_source is self._start.model)
         if is_shared_out(self._start):
-            raise UnsupportedModelError(
-                "The processes share out the weights of a run already; start others for another.")
+            raise UnsupportedModelError(SHARED_OUT_ALREADY)
         self.dismantle()
         # Before there are adapters, which it might take for its own.
         value_trunk = None if value_source is None else _copy_trunk(
@@ -71,8 +71,7 @@ class Trainable:
             model, placement, value_trunk=value_trunk, capabilities=self._start.capabilities,
             gradient_checkpointing=gradient_checkpointing, has_values=has_values)
         self.policy.freeze_unread()
-        if ranks.count() > 1 and (sharding == "shard" or (
-                sharding == "auto" and not fits_replicated(self.policy, self._start))):
+        if is_wanted(sharding, self.policy, self._start):
             try:
                 for part in (self.policy, *(() if lora_rank else (self._start,))):
                     shard(part, placement.device)

@@ -22,10 +22,13 @@ from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import placement_on
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
+from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, prompt_at, uniforms
 from workbench.models.sampling import Completions
+from workbench.models.sharding import is_shared_out, is_wanted, shard, shard_frozen
 from workbench.models.sources import Report, silent
+from workbench.models.trainable import SHARED_OUT_ALREADY
 from workbench.records import (
     Completion,
     CycleResult,
@@ -86,6 +89,11 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         """What is trained."""
         return self.model
 
+    @property
+    def shares_out(self) -> bool:
+        """Whether ranks share out what is trained."""
+        return self._model is not None and is_shared_out(self._model)
+
     def _learned(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         return [p for p in self.model.parameters() if p.requires_grad], []
 
@@ -124,20 +132,30 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         super().dismantle()
 
     def _make_models(self, settings: RewardSettings, value_source: object) -> None:
+        if self.shares_out:
+            raise UnsupportedModelError(SHARED_OUT_ALREADY)
         self._model = None  # or the last run's weights would live until the new ones are made
+        self._model = self._made(settings)
+        if is_wanted(settings.sharding, self._model, self.policy):
+            try:
+                shard(self._model, self.policy.device)
+            except ValueError as error:
+                raise UnsupportedModelError(str(error)) from None
+            shard_frozen(self.policy, self.policy.device)  # which only writes
+
+    def _made(self, settings: RewardSettings) -> RewardInTraining:
         placement = placement_on(self.policy.device, settings.precision)
         self.policy.placement = placement
         if settings.begins_as == "policy":
             tokenizer = self.policy_tokenizer.tokenizer
-            self._model = RewardInTraining(
+            return RewardInTraining(
                 of_policy(self.policy, tokenizer), tokenizer, placement,
                 end_token=settings.end_with_eos, lora_rank=settings.lora_rank,
                 gradient_checkpointing=settings.gradient_checkpointing,
                 branches=self.policy.branches)
-            return
         model, reward = of_reward(self.reward), self.reward
         assert isinstance(reward, RewardModel)
-        self._model = RewardInTraining(
+        return RewardInTraining(
             model, reward.tokenizer, placement, reads=reward.reader.reads,
             end_token=reward.reader.end_id is not None, lora_rank=settings.lora_rank,
             gradient_checkpointing=settings.gradient_checkpointing)

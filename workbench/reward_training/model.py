@@ -28,6 +28,7 @@ from workbench.models.policy import (
     recomputing,
 )
 from workbench.models.sampling import Completions
+from workbench.models.sharding import is_shared_out
 from workbench.models.sources import LoadError
 from workbench.models.trainable import add_adapters
 from workbench.records import Exchange
@@ -162,7 +163,16 @@ class RewardInTraining(nn.Module):
         return self.placement.device
 
     def scores(self, rows: Sequence[Row]) -> Tensor:
-        """Return the score of each of a few rows, (n,) float32, with their gradient."""
+        """Return the score of each of a few rows, (n,) float32, with their gradient. Where ranks
+        share out the weights all ask at the same time, if only for no rows."""
+        if not is_shared_out(self):
+            return self._scores(rows) if rows else torch.zeros(0, device=self.device)
+        padded = self.states_suffice or self.classifier.batching is Batching.PADDED
+        calls = 1 if padded else ranks.most(len(rows))
+        asked = [*rows, *self.reader.read(_PROBES[:1]) * (calls - len(rows))]
+        return self._scores(asked)[: len(rows)]
+
+    def _scores(self, rows: Sequence[Row]) -> Tensor:
         if self.states_suffice:
             states = self._states(rows)
             return self._score(states[torch.arange(len(rows)), self._ends(rows)])
@@ -185,7 +195,7 @@ class RewardInTraining(nn.Module):
         if not self.states_suffice:
             for pairs in _side_by_side(rows, tokens_at_once(max_tokens, self.device)):
                 some = [rows[2 * p + side] for p in pairs for side in (0, 1)]
-                yield pairs, self.scores(some) if some else torch.zeros(0, device=self.device)
+                yield pairs, self.scores(some)
             return
         ends = self._ends(rows)
         shared = [min(tokens_alike(rows[i], rows[i + 1]), ends[i], ends[i + 1])

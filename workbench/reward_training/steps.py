@@ -15,7 +15,7 @@ from workbench.models.device import tokens_at_once
 from workbench.models.forward import cut_by_width
 from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.phases import Phase
-from workbench.models.sharding import shorten_gradients
+from workbench.models.sharding import shorten_gradients, tables_whole
 from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.model import RewardInTraining
 from workbench.reward_training.objective import bradley_terry_loss
@@ -46,12 +46,11 @@ def take_steps(
     steps = math.ceil(len(margins) / settings.batch_size)
     norms = []
     control.step(Phase.UPDATING, 0, steps)
-    with in_place_gradients(model):
-        for step in range(steps):
-            optimizer.zero_grad(set_to_none=True)
-            pairs = range(len(margins))[step * settings.batch_size : (step + 1)
-                                        * settings.batch_size]
-            control.step(Phase.UPDATING, step, steps)
+    for step in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        pairs = range(len(margins))[step * settings.batch_size : (step + 1) * settings.batch_size]
+        control.step(Phase.UPDATING, step, steps)
+        with tables_whole(model, learn=True), in_place_gradients(model):
             for within, found in model.score_pairs(
                     rows[2 * pairs.start : 2 * pairs.stop], settings.micro_batch_tokens):
                 some = torch.tensor([pairs[p] for p in within], dtype=torch.long)
@@ -63,15 +62,15 @@ def take_steps(
                     (lost.sum() / len(pairs)).backward()
                 scores[both], losses[some] = found.detach(), lost.detach()
                 control.step(Phase.UPDATING, step, steps)
-            parameters = [p for p in model.parameters() if p.requires_grad]
-            ranks.sum_gradients(parameters)
-            norm = shorten_gradients(parameters, settings.max_grad_norm or float("inf"))
-            norms.append(norm.item())
-            if not math.isfinite(norms[-1]):
-                raise NotFiniteError(
-                    f"The gradient of cycle {cycle} is not a finite number; it was not applied. "
-                    "Lower the learning rate.")
-            optimizer.step()
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        ranks.sum_gradients(parameters)
+        norm = shorten_gradients(parameters, settings.max_grad_norm or float("inf"))
+        norms.append(norm.item())
+        if not math.isfinite(norms[-1]):
+            raise NotFiniteError(
+                f"The gradient of cycle {cycle} is not a finite number; it was not applied. "
+                "Lower the learning rate.")
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     ranks.sum_(scores, losses)
     control.step(Phase.UPDATING, steps, steps)
@@ -91,11 +90,12 @@ def read_pairs(
     if not rows:
         return scores
     control.step(Phase.EVALUATING, 0, len(rows))
-    for pairs, found in model.score_pairs(rows, settings.micro_batch_tokens):
-        some = torch.tensor(pairs, dtype=torch.long)
-        scores[torch.stack([2 * some, 2 * some + 1], dim=1).flatten()] = found.cpu()
-        done += len(found)
-        control.step(Phase.EVALUATING, done, len(rows))
+    with tables_whole(model):
+        for pairs, found in model.score_pairs(rows, settings.micro_batch_tokens):
+            some = torch.tensor(pairs, dtype=torch.long)
+            scores[torch.stack([2 * some, 2 * some + 1], dim=1).flatten()] = found.cpu()
+            done += len(found)
+            control.step(Phase.EVALUATING, done, len(rows))
     ranks.sum_on_host(scores)
     return scores
 
@@ -112,9 +112,9 @@ def read_scores(
     """
     scores = torch.zeros(len(rows))
     own = ranks.share([len(row.ids) for row in rows])
-    for done, some in _batches([rows[i] for i in own], model, settings):
-        control.step(phase, done, len(rows))
-        if some:
+    with tables_whole(model):
+        for done, some in _batches([rows[i] for i in own], model, settings):
+            control.step(phase, done, len(rows))
             places = [own[i] for i in some]
             scores[places] = model.scores([rows[i] for i in places]).cpu()
     ranks.sum_on_host(scores)
@@ -131,9 +131,10 @@ def read_token_scores(
         Interrupted: ``control`` asked to end.
     """
     found: dict[int, Tensor] = {}
-    for done, some in _batches(rows, model, settings):
-        control.step(phase, done, len(rows))
-        found |= zip(some, model.token_scores([rows[i] for i in some]), strict=True)
+    with tables_whole(model):
+        for done, some in _batches(rows, model, settings):
+            control.step(phase, done, len(rows))
+            found |= zip(some, model.token_scores([rows[i] for i in some]), strict=True)
     return [found[i] for i in range(len(rows))]
 
 

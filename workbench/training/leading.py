@@ -22,7 +22,6 @@ from workbench.feedback.reward_text import RewardError
 from workbench.learning.trainer import AnyTrainer
 from workbench.models import ranks
 from workbench.models.control import Interrupted, SharedControl
-from workbench.models.sharding import is_shared_out
 from workbench.models.sources import LoadError, Report
 from workbench.training.commands import LoadModels
 from workbench.training.consent import Trusted
@@ -180,7 +179,7 @@ class LeadingTrainer:
         found = getattr(self._trainer, name)
         if not inspect.isroutine(getattr(type(self._trainer), name, None)) or name in ALONE:
             return found
-        if name in GATHERED and not is_shared_out(self._trainer.policy):
+        if name in GATHERED and not self._trainer.shares_out:
             return found
         if name not in TOGETHER | GATHERED:
             raise AttributeError(f"nobody has said whether all processes call {name}")

@@ -21,7 +21,6 @@ from workbench.models.device import find_placement
 from workbench.models.fingerprints import fingerprint, revision
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
-from workbench.models.sharding import is_shared_out
 from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.records import RunData
 from workbench.settings import Settings, Value
@@ -170,7 +169,7 @@ class Models:
     def are_shared_out(self) -> bool:
         """Whether processes have shared out their weights for a run: for another one they are
         loaded again."""
-        return self.trainer is not None and is_shared_out(self.trainer.policy)
+        return self.trainer is not None and self.trainer.shares_out
 
     def learn_by(self, algorithm: Algorithm) -> AnyTrainer:
         """Return a trainer of ``algorithm`` for the models that are loaded.
