@@ -10,9 +10,9 @@ held for its log-probabilities, 4; a reward model 2. Replicated, each process ha
 Sharded (PyTorch's FSDP2, a layer a unit; embedding and head by rows), each has 1/N of P and of the
 reward model, which is whole while it scores. With LoRA of rank r only matrices of (in, r) and (r,
 out) beside each matrix of the layers learn, and the start policy is the policy without them. Before
-it is shared out, the policy and its copy, the start policy, lie whole on each GPU (8 P, or 4 P with
-LoRA), and each process has loaded it in its node's own memory (4 P). A checkpoint is gathered and
-written 256 MB at a time.
+anything is shared out the model that is loaded, the start policy, lies whole on each GPU (4 P), and
+in its node's own memory for each process; its copy that learns is made a layer at a time as it is
+shared out. A checkpoint is gathered and written 256 MB at a time.
 
 While it learns, autocast keeps the layers' weights in bfloat16 (2 P_l) to the end of the forward
 pass, or, where no gradient is asked of them (LoRA) and layers are checkpointed, those of one layer.
@@ -233,11 +233,14 @@ def scoring(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
     return held(shape, plan, gpus, sharded) | {"Reward model gathered": gathered}
 
 
-def beginning(shape: Shape, plan: Plan) -> Parts:
-    """Return the bytes of a process before weights are shared out: all of each model."""
+def beginning(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
+    """Return the bytes of a process before the run's first step: all of each model that is loaded,
+    of which one that is to be shared out is copied a layer at a time."""
+    weights = FLOAT * shape.parameters
     return {
-        "Weights": FLOAT * (shape.parameters + (shape.adapters(plan.lora) if plan.lora else 0)),
-        "Start policy": FLOAT * shape.parameters if plan.way.reference and not plan.lora else 0,
+        "Start policy": weights,
+        "Weights": (FLOAT * shape.adapters(plan.lora) if plan.lora
+                    else weights / gpus if sharded else weights),
         "Reward model": HALF * plan.reward if plan.way.writes else 0,
     }
 
@@ -395,7 +398,7 @@ def worst(
     shape: Shape, plan: Plan, gpus: int, device: Device, sharded: bool
 ) -> tuple[Mapping[str, float], float]:
     """Return the parts of the phase that takes most, and their sum."""
-    parts = max(beginning(shape, plan), updating(shape, plan, gpus, sharded),
+    parts = max(beginning(shape, plan, gpus, sharded), updating(shape, plan, gpus, sharded),
                 scoring(shape, plan, gpus, sharded),
                 writing(shape, plan, gpus, device, sharded), key=lambda p: sum(p.values()))
     return parts, sum(parts.values())

@@ -42,7 +42,7 @@ def described(
     lines = [f"{shape.parameters / 1e9:.3g} billion parameters ({shape.layers} layers, width "
              f"{shape.width}, vocabulary {shape.vocabulary:,}), {gpus} GPUs, "
              f"{'sharded' if sharded else 'replicated'}"]
-    for name, parts in (("begins", beginning(shape, plan)),
+    for name, parts in (("begins", beginning(shape, plan, gpus, sharded)),
                         ("scores", scoring(shape, plan, gpus, sharded)),
                         ("learns", updating(shape, plan, gpus, sharded)),
                         ("writes", writing(shape, plan, gpus, device, sharded))):
@@ -73,7 +73,7 @@ def table(plans: Mapping[str, Plan], device: Device, shares: Shares, sharding: s
                 plan = with_reward(plan, shape)
                 shared = is_sharded(shape, plan, gpus, device, sharding)
                 sizes = [sum(parts.values()) / 1e9 for parts in (
-                    held(shape, plan, gpus, shared), beginning(shape, plan),
+                    held(shape, plan, gpus, shared), beginning(shape, plan, gpus, shared),
                     updating(shape, plan, gpus, shared),
                     writing(shape, plan, gpus, device, shared))]
                 good = fits(shape, plan, gpus, device, shared)

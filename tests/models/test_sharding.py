@@ -27,6 +27,12 @@ def test_adapters_need_room_to_compute_with_the_frozen_weights_they_stand_beside
     assert still_needed(policy, base) == 120 + (120 + 4040) // 2
 
 
+def test_a_copy_that_is_to_learn_is_counted_with_the_weights_that_it_is_not_made_of_yet() -> None:
+    start = weights(100, learn=False)
+    made = still_needed(weights(100, learn=True), start)
+    assert still_needed(start, copied=start) == made + 400
+
+
 @pytest.mark.parametrize(("free", "fits"), [(2200, True), (2199, False)])
 def test_it_fits_where_so_much_is_free(
     free: int, fits: bool, monkeypatch: pytest.MonkeyPatch

@@ -77,10 +77,14 @@ def test_a_replicated_process_holds_all_and_a_sharded_one_its_part():
     assert scoring(TOY, PLAN, 4, sharded=False)["Reward model gathered"] == 0
 
 
-def test_before_weights_are_shared_out_each_process_has_all():
-    assert beginning(TOY, PLAN) == {"Weights": 960, "Start policy": 960, "Reward model": 100}
-    assert sum(beginning(TOY, replace(PLAN, lora=3)).values()) == pytest.approx(
-        4 * (240 + TOY.adapters(3)) + 100)
+def test_before_weights_are_shared_out_each_process_has_all_that_is_loaded():
+    assert beginning(TOY, PLAN, 4, sharded=False) == {
+        "Weights": 960, "Start policy": 960, "Reward model": 100}
+    assert beginning(TOY, PLAN, 4, sharded=True) == {
+        "Weights": 240, "Start policy": 960, "Reward model": 100}
+    for sharded in (False, True):
+        assert sum(beginning(TOY, replace(PLAN, lora=3), 4, sharded).values()) == pytest.approx(
+            4 * (240 + TOY.adapters(3)) + 100)
     assert of_node(TOY, 64) == 8 * 4 * 240
     assert of_node(TOY, 1) == 4 * 240
 

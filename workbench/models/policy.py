@@ -51,7 +51,7 @@ class Policy(nn.Module):
     def __init__(
         self, model: Any, placement: Placement, *, value_trunk: Any = None,
         gradient_checkpointing: bool = False, capabilities: Capabilities | None = None,
-        has_values: bool = True,
+        has_values: bool = True, value_width: int | None = None,
     ) -> None:
         """Wrap ``model``, which must already lie on ``placement.device``.
 
@@ -60,6 +60,7 @@ class Policy(nn.Module):
             capabilities: what is known of the model; without it, where trunk and head are is found
                 out, and the rest is taken to be as with most.
             has_values: make a value head.
+            value_width: of the states that it reads; found out where that is not given.
 
         Raises:
             UnsupportedModelError: trunk and head together do not give the model's own logits.
@@ -79,7 +80,7 @@ class Policy(nn.Module):
         None: they share out none."""
         self._checkpointed: list[Any] = []
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
-        width = self._find_head() if capabilities is None else 0
+        width = self._find_head() if capabilities is None else value_width
         if value_trunk is not None or not width:
             width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
         self.value_width = width

@@ -10,6 +10,7 @@ and the value head, is whole on every rank, whose gradients
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,9 +28,13 @@ from workbench.memory_allocator import keep_small_memory_alone
 from workbench.models import ranks
 
 
-def shard(model: nn.Module, device: torch.device) -> None:
+def shard(model: nn.Module, device: torch.device, like: nn.Module | None = None) -> None:
     """Share out the weights of a model's layers and tables, in place, over the ranks that are
     together.
+
+    Args:
+        like: a model that is shared out, of which this is a copy :func:`without_weights`: its
+            weights are taken.
 
     Raises:
         ValueError: it has no layers that are known as such.
@@ -41,34 +46,61 @@ def shard(model: nn.Module, device: torch.device) -> None:
     if device.type == "cpu":
         keep_small_memory_alone()
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
-    for layer in layers:
+    for layer, other in zip(layers, layers if like is None else _layers(like), strict=True):
         unit = fully_shard(layer, mesh=mesh, reshard_after_forward=True)
         # A loss is divided by the tokens of all ranks already.
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)
-    # Or each layer would keep its whole gradient until that of the last has been summed. A value
-    # model has a backward pass of its own.
-    for part in model.children():
-        shared = units(part)
-        share_comm_ctx(shared)
-        # Of itself FSDP gathers next what ran before, and ranks have written unlike many tokens.
-        for unit, before in zip(shared, [*shared[:1], *shared], strict=False):
-            unit.set_modules_to_backward_prefetch([before])
-    for parameter, places in _outside(model):
-        if _is_table(parameter):
-            _put(places, nn.Parameter(
-                _part(parameter, mesh), requires_grad=parameter.requires_grad))
-        else:  # or it would keep the file in memory that all weights were read from
-            parameter.data = parameter.detach().clone()
+        if like is not None:
+            layer.to_empty(device=device)
+            _copy(other, layer)
+    # Or each layer would keep its whole gradient until that of the last has been summed.
+    shared = units(model)
+    share_comm_ctx(shared)
+    # Of itself FSDP gathers next what ran before, and ranks have written unlike many tokens.
+    for unit, before in zip(shared, [*shared[:1], *shared], strict=False):
+        unit.set_modules_to_backward_prefetch([before])
+    for (parameter, places), (source, _) in zip(
+            _outside(model), _outside(model if like is None else like), strict=True):
+        # A copy in any case, or it would keep the file in memory that all weights were read from.
+        own = (_part(source, mesh) if like is None and _is_table(source)
+               else source.detach().clone())
+        _put(places, nn.Parameter(own, requires_grad=parameter.requires_grad))
     for buffer in model.buffers():
         buffer.data = buffer.detach().clone()
 
 
-def is_wanted(sharding: str, *models: nn.Module) -> bool:
+def without_weights(model: nn.Module) -> nn.Module:
+    """Return a copy of a model whose parameters have no memory yet; all of them are to learn."""
+    memo: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta"))
+                            for p in model.parameters()}
+    return copy.deepcopy(model, memo)
+
+
+@torch.no_grad()
+def _copy(source: nn.Module, target: nn.Module) -> None:
+    """Copy this rank's part of a layer's weights, and its buffers."""
+    pairs = zip([*source.parameters(), *source.buffers()],
+                [*target.parameters(), *target.buffers()], strict=True)
+    for theirs, own in pairs:
+        _local(own).copy_(_local(theirs))
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def is_wanted(
+    sharding: str, *models: nn.Module | None, copied: nn.Module | None = None
+) -> bool:
     """Whether ranks are to share out models, of which some learn: ``shard`` says so, ``auto`` where
-    they would not fit."""
-    return ranks.count() > 1 and (
-        sharding == "shard" or (sharding == "auto" and not fits_replicated(*models)))
+    they would not fit.
+
+    Args:
+        copied: one of them of which a copy is to learn that is not made yet.
+    """
+    return ranks.count() > 1 and (sharding == "shard" or (
+        sharding == "auto" and not fits_replicated(*filter(None, models), copied=copied)))
 
 
 def shard_frozen(model: nn.Module, device: torch.device) -> None:
@@ -193,21 +225,24 @@ def fits_whole(model: nn.Module) -> bool:
     return not ranks.any_(2 * missing > _free(model))
 
 
-def fits_replicated(*models: nn.Module) -> bool:
+def fits_replicated(*models: nn.Module, copied: nn.Module | None = None) -> bool:
     """Whether every rank has memory to train all of the weights that learn. All models that a run
     has, frozen ones and rewards too, are held already, and so are not among what is free."""
     ranks.any_(False)  # what is free is known once all hold theirs
-    return not ranks.any_(still_needed(*models) > _free(models[0]))
+    return not ranks.any_(still_needed(*models, copied=copied) > _free(models[0]))
 
 
-def still_needed(*models: nn.Module) -> int:
+def still_needed(*models: nn.Module, copied: nn.Module | None = None) -> int:
     """Return the bytes that training takes beside the weights of models, which may be the same in
     part: gradients and the optimiser's two moments of those that learn, and for computing half as
-    much as that and all weights together."""
+    much as that and all weights together; and those of the copy of one that is ``copied`` to
+    learn."""
     weights = {id(p): p for model in models for p in model.parameters()}.values()
-    held = sum(p.numel() * p.element_size() for p in weights)
-    learning = sum(12 * p.numel() for p in weights if p.requires_grad)
-    return learning + (held + learning) // 2
+    copies = [] if copied is None else list(copied.parameters())
+    made = sum(p.numel() * p.element_size() for p in copies)
+    held = sum(p.numel() * p.element_size() for p in weights) + made
+    learning = sum(12 * p.numel() for p in [*copies, *(p for p in weights if p.requires_grad)])
+    return made + learning + (held + learning) // 2
 
 
 def _free(model: nn.Module) -> int:

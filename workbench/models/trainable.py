@@ -16,7 +16,7 @@ from workbench.models.device import Placement
 from workbench.models.four_bit import packed_layers
 from workbench.models.merging import SHARD, save_merged
 from workbench.models.policy import Policy, UnsupportedModelError
-from workbench.models.sharding import is_shared_out, is_wanted, shard
+from workbench.models.sharding import is_shared_out, is_wanted, shard, without_weights
 
 SHARED_OUT_ALREADY = (
     "The processes share out the weights of a run already; start others for another.")
@@ -62,19 +62,26 @@ class Trainable:
         # Before there are adapters, which it might take for its own.
         value_trunk = None if value_source is None else _copy_trunk(
             self._start.trunk if value_source is self._start.model else value_source.base_model)
-        if lora_rank:
-            model = self._adapt(lora_rank)
-        else:
-            model = copy.deepcopy(self._start.model).requires_grad_(True)
+        model = self._adapt(lora_rank) if lora_rank else self._start.model
+        shared = is_wanted(
+            sharding, model, value_trunk, copied=None if lora_rank else self._start.model)
+        if not lora_rank:
+            model = (without_weights(model) if shared else copy.deepcopy(model)
+                     ).requires_grad_(True)
         self._start.placement = placement
         self.policy = Policy(
             model, placement, value_trunk=value_trunk, capabilities=self._start.capabilities,
-            gradient_checkpointing=gradient_checkpointing, has_values=has_values)
+            gradient_checkpointing=gradient_checkpointing, has_values=has_values,
+            value_width=None if value_trunk is not None else self._start.value_width)
         self.policy.freeze_unread()
-        if is_wanted(sharding, self.policy, self._start):
+        if shared:
             try:
-                for part in (self.policy, *(() if lora_rank else (self._start,))):
-                    shard(part, placement.device)
+                # A layer at a time: never are the start and its copy both whole.
+                shard(self._start.model, placement.device)
+                if not lora_rank:
+                    shard(model, placement.device, like=self._start.model)
+                if value_trunk is not None:
+                    shard(value_trunk, placement.device)
             except ValueError as error:
                 raise UnsupportedModelError(str(error)) from None
         return self.policy
