@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from workbench import processes
@@ -28,6 +29,7 @@ from workbench.training.consent import Trusted
 from workbench.training.events import HalfLoaded, ModelsLoaded
 from workbench.training.heartbeat import Heartbeat, meeting_place
 from workbench.training.models import Models
+from workbench.training.shared_arrays import SharedArrays
 
 ALIKE = (ArithmeticError, Interrupted, LoadError, RewardError, ValueError, ranks.RankError)
 """What all processes raise at the same place, since they hold the same numbers; the first one says
@@ -186,8 +188,8 @@ class LeadingTrainer:
 
         def call(*arguments: Any) -> Any:
             place = next((i for i, a in enumerate(arguments) if _is_control(a)), None)
-            told = [None if callable(a) else a for a in arguments]  # which the first one calls
-            own = list(arguments)
+            own = [SharedArrays(a) if _are_arrays(a) else a for a in arguments]
+            told = [None if callable(a) else a for a in own]  # which the first one calls
             if place is not None:
                 told[place], own[place] = None, SharedControl(arguments[place])
             return self._leader.do(
@@ -211,6 +213,11 @@ def models_of_all() -> Iterator[Models]:
         leader.close()
         heartbeat.close()
         ranks.leave()
+
+
+def _are_arrays(argument: object) -> bool:
+    return isinstance(argument, Mapping) and any(
+        isinstance(value, np.ndarray) for value in argument.values())
 
 
 def _is_control(argument: object) -> bool:
