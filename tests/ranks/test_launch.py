@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,8 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 from helpers.launched import after_cycle, assert_alike, ends, metrics, save_models, started, train
+from helpers.models import CPU
 from helpers.patience import SECONDS
 
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.sources import silent
+from workbench.records import Exchange
+from workbench.store.reward_models import folder_of
 from workbench.store.store import Store
 from workbench.training.runner import GATHERED_ONCE
 
@@ -93,3 +100,21 @@ def test_values_are_pretrained_by_two_that_share_out_a_value_model(
         status, said = ends(process)
         assert status == 0, said
     assert "Values pretrained on 12 completions" in said
+
+
+def test_two_that_share_out_a_reward_model_leave_it_whole(models: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(
+        {"prompt": f"{word} ", "chosen": "good", "rejected": "bad"}) + "\n"
+        for word in ("a", "b", "c", "d", "e", "f", "g", "h")))
+    home = tmp_path / "home"
+    words = ("train", "--algorithm", "reward", "--policy", str(models / "policy"), "--reward",
+             str(models / "reward"), "--data", str(pairs), "--processes", "2", "--cycles", "1")
+    settings = ("sharding=shard", "batch_size=2", "steps_per_cycle=1", "response_length=4",
+                "comparison_prompts=2", "standardise_on=4")
+    with started(home, *words, *(word for s in settings for word in ("--set", s))) as process:
+        status, said = ends(process)
+        assert status == 0, said
+    assert "could not" not in said
+    made = load_reward(str(folder_of(home, 1, 1)), CPU, silent).reward
+    assert made.score([Exchange("a ", "good", "a good")], control=Unattended()).isfinite().all()

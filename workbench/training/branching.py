@@ -10,8 +10,10 @@ from workbench.algorithms import algorithm_of, carried_over, find_algorithm
 from workbench.health import Watch
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PromptError
+from workbench.models.sources import LoadError, silent
 from workbench.settings import Settings, Value
 from workbench.store.records import ChangeRecord
+from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
 from workbench.training.models import Models
@@ -225,6 +227,24 @@ def _check(run: Run, changes: Mapping[str, Value], fork: bool) -> None:
             raise ResumeError(
                 f"{spec.label} decides which weights a run trains, so only a fork from cycle 0 "
                 "can change it.")
+
+
+def models_alone(store: Store, run: Run) -> Models:
+    """Return models of this process alone that stand where a run does at its last checkpoint, for
+    what cannot be done by processes that share out its weights.
+
+    Raises:
+        LoadError: they cannot be loaded any more.
+        ResumeError, HyperparameterError: they cannot be brought there.
+    """
+    found, models = read_checkpoint(store, run.id, run.cycle), Models()
+    failed: list[Exception] = []
+    models.load(found.models, silent, begin=lambda which: None, trusted=store.is_trusted,
+                failed=failed.append)
+    if failed:
+        raise LoadError(str(failed[0]))
+    put_back(models, found, None, export=True)
+    return models
 
 
 def put_back(

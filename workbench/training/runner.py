@@ -17,6 +17,7 @@ from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.ranks import RankError, RankMemoryError
+from workbench.models.sources import LoadError
 from workbench.records import Draft
 from workbench.settings import HyperparameterError
 from workbench.store.disk_errors import NotWrittenError
@@ -25,6 +26,7 @@ from workbench.store.reward_models import folder_of
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.branching import models_alone
 from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, export
@@ -32,7 +34,7 @@ from workbench.training.failures import explain, is_expected
 from workbench.training.health import not_finite
 from workbench.training.models import Models
 from workbench.training.preparing import prepare
-from workbench.training.run import Run, Unwritten, records
+from workbench.training.run import ResumeError, Run, Unwritten, records
 from workbench.training.saving import (
     changes_record,
     cycle_record,
@@ -320,10 +322,15 @@ class Runner:
         record = self._store.run(run.id)
         name = record.name if record else f"Run {run.id}"
         folder = str(folder_of(self._store.home, run.id, run.cycle))
+        own = None
         try:
+            if trainer.shares_out:  # no process has all of it
+                own = models_alone(self._store, run)
+                assert own.trainer is not None
+                trainer = own.trainer
             note = export(trainer, folder, lambda *_: self.step(Phase.COMPARING, 0, 0),
                           replace=True)
-        except ExportError as error:
+        except (ExportError, ResumeError, LoadError, HyperparameterError) as error:
             folder, note = "", f"{error} The run's checkpoint has it: Export writes it anew."
         self._emit(ev.RewardModelMade(run.id, name, folder, note))
 
