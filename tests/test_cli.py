@@ -556,6 +556,7 @@ def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(
     assert done.returncode == 3
     assert "cycle 1: Steps are too large. " in done.stderr
     assert "Stopped after 1 cycle." in done.stdout
+    assert "as the window asked" not in done.stdout + done.stderr
     store = Store(home)
     assert (store.run(1).status, [c.cycle for c in store.checkpoints.all(1)]) == ("stopped", [1])
     store.close()

@@ -371,7 +371,7 @@ def _follow(
                 held = False
                 if note:
                     more(note)
-            case ev.StateChanged(state=ev.State.PAUSED, note=note):
+            case ev.StateChanged(state=ev.State.PAUSED, note=note) if stopped != UNWELL:
                 more(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                      "Ctrl+C stops it.")
             case ev.Prepared(sentence=sentence, kept=kept):
