@@ -4,7 +4,7 @@ that has ended. No torch, no Qt."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from workbench.settings import Value
@@ -28,7 +28,8 @@ class Card:
     ``say(metrics, settings)`` says in the numbers of a cycle what its drawing shows; nothing where
     they do not tell. ``metric`` is the number that is drawn, or the column of tokens, where the
     drawing is of one. ``view`` is the dock that has more of it. ``phases`` says, where the cycle is
-    drawn, what its first phase does, and what its second changes.
+    drawn, what its first phase does, and what its second changes. ``by_settings`` returns title,
+    text and formula as they read with a run's settings, as far as they are others.
     """
 
     part: str
@@ -40,6 +41,14 @@ class Card:
     metric: str = ""
     say: Callable[[Mapping[str, float], Mapping[str, Any]], str] = lambda metrics, settings: ""
     phases: tuple[str, str] = ("write, score", "policy")
+    by_settings: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda settings: {}
+
+    def read_with(self, settings: Mapping[str, Any]) -> Card:
+        """Return the card as it reads with the settings of a run."""
+        words = self.by_settings(settings)
+        return replace(
+            self, title=words.get("title", self.title), text=words.get("text", self.text),
+            formula=words.get("formula", self.formula))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,23 @@ def test_five_ideas_have_a_card_each() -> None:
         assert idea in said
 
 
+@pytest.mark.parametrize(("key", "many", "with_kl"), [
+    ("ppo", "three", "four"), ("ppo/group", "two", "three")])
+def test_the_card_on_the_loss_names_every_term_that_is_drawn(key, many, with_kl) -> None:
+    algorithm = PPO if key == "ppo" else PPO.variants["group"]
+    card = next(card for card in guide_of(algorithm).cards if card.drawing == "terms")
+    assert algorithm.objective is not None
+    for where, title in (("reward", many), ("loss", with_kl)):
+        read = card.read_with({"kl_in": where})
+        assert read.title == f"One loss of {title} terms"
+        loss, _, terms = read.formula.partition(" = ")
+        assert loss == algorithm.objective.title
+        named = [term.title.replace(" ", "") for term in algorithm.objective.terms
+                 if where == "loss" or not term.optional]
+        assert [term.replace(" ", "") for term in terms.split(" + ")] == named
+    assert card.say({"loss/total_avg": -0.06}, {}).startswith(f"{algorithm.objective.title} ")
+
+
 def test_before_a_run_it_tells_of_the_models_and_then_of_the_start(opened, guide) -> None:
     assert title(guide) == titles(LOADING)[0]
     ready(opened)

@@ -69,6 +69,10 @@ def test_its_numbers_are_those_of_the_store(store: Store) -> None:
     assert found.gain == pytest.approx(found.after - found.before)
     assert found.kl == pytest.approx((0 + 0.5 + 1 + 1.5 + 2) / 5)
     assert found.cost == "KL 1.0 nats a completion × β 0.04 = 0.04 off the reward"
+    in_loss = read_results(store, fill(store, kl_in="loss", kl_coef=0.04))
+    assert in_loss is not None
+    assert in_loss.cost == (
+        "KL 1.0 nats a completion; its price is a term of the loss, at β 0.04")
     assert [a.before.prompt_text for a in found.changed] == [TEXTS[0], TEXTS[3], TEXTS[2]]
     assert [a.gain for a in found.changed] == pytest.approx([2.5, -1.5, 0.7])
 

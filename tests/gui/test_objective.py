@@ -8,17 +8,19 @@ from helpers import pointer
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, unexplained
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import algorithm_named
 from workbench.formatting import short_number
 from workbench.gui.main_window import MainWindow
 from workbench.gui.objective.bars import stacked
-from workbench.gui.objective.reading import Tokens
+from workbench.gui.objective.chips import Formula
+from workbench.gui.objective.reading import Picture, Tokens
 from workbench.gui.objective.region import LEAST, MOST
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
+from workbench.kto.declaration import KTO
 from workbench.kto.metrics import LOSS, OF_BAD, OF_GOOD
 from workbench.ppo.metrics import GRADIENT_OF
 from workbench.ppo.picture import ratios_in
@@ -108,6 +110,18 @@ def test_the_chips_have_the_numbers_of_the_store(view: ObjectiveView) -> None:
     assert view.formula.total.accessibleDescription() == short_number(found["loss/total_avg"])
     assert kl.isHidden()
     assert not any(chip.off for chip in (policy, value, entropy))
+
+
+def test_no_plus_stands_before_the_first_term_that_shows(qtbot: QtBot) -> None:
+    formula = Formula(QLabel("Cycle"))
+    qtbot.addWidget(formula)
+    metrics = {LOSS: 0.343, OF_GOOD: 0.230, OF_BAD: 0.113}
+    for known, pluses in ((metrics, 1), ({LOSS: 0.343}, 0)):
+        shares = KTO.objective.shares(known, {}, 1)
+        formula.show_picture(Picture(1, KTO, [1], [shares], [0.343], 1, {}), False)
+        shown = [text for text in formula.findChildren(QLabel)
+                 if text.text() == "+" and text.isVisibleTo(formula)]
+        assert len(shown) == pluses
 
 
 def test_the_parts_of_every_bar_add_up_to_the_loss(view: ObjectiveView) -> None:

@@ -29,7 +29,7 @@ def _say_better(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"Q - V {signed(metrics[ADVANTAGE])} on average" if ADVANTAGE in metrics else ""
 
 
-_cost = guide.say_kl_at("beta", "β")
+_cost = guide.say_kl_at("beta", "steering β")
 
 MODELS = replace(
     guide.MODELS,

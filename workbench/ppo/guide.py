@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import exp
 from typing import Any
@@ -22,8 +22,15 @@ def _cost(metrics: Numbers, settings: Mapping[str, Any]) -> str:
         return ""
     said = f"KL {number(metrics[KL], 1)} nats a completion"
     price = metrics.get("kl_coef", settings.get("kl_coef", 0.0))
+    if price and _in_loss(settings):
+        return f"{said}; its price is a term of the loss, at β {format_number(price)}"
     return (f"{said} × β {format_number(price)} = {number(price * max(0.0, metrics[KL]))} off the "
             "reward" if price else f"{said}, at no price")
+
+
+def _in_loss(settings: Mapping[str, Any]) -> bool:
+    """Return whether KL has its price in the loss instead of in the reward."""
+    return settings.get("kl_in", "reward") == "loss"
 
 
 def _say_value(metrics: Numbers, settings: Mapping[str, Any]) -> str:
@@ -41,8 +48,32 @@ def _say_advantage(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"A is in units of reward; its spread is {spread}"
 
 
-def _say_loss(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    return f"L_PPO {signed(metrics['loss/total_avg'])}" if "loss/total_avg" in metrics else ""
+def _say_loss(loss: str) -> Callable[[Numbers, Mapping[str, Any]], str]:
+    return lambda metrics, settings: (
+        f"{loss} {signed(metrics['loss/total_avg'])}" if "loss/total_avg" in metrics else "")
+
+
+def _with_kl(formula: str, many: str, text: str) -> Callable[
+        [Mapping[str, Any]], Mapping[str, str]]:
+    """Return how the card on a loss reads where KL is one more of its terms, ``many`` in all."""
+    words = {
+        "title": f"One loss of {many} terms", "formula": f"{formula} + KL price",
+        "text": f"{text} The KL price, β·KL, holds the policy near the start policy."}
+    return lambda settings: words if _in_loss(settings) else {}
+
+
+def _summed(formula: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
+    return lambda settings: {"formula": formula} if _in_loss(settings) else {}
+
+
+def _price_in_loss(settings: Mapping[str, Any]) -> Mapping[str, str]:
+    return {
+        "formula": "L = … + β·KL",
+        "text": "KL measures how far the policy's choice of words has moved from the start "
+                "policy, and β is what a nat of it costs: here it is a term of the loss, and the "
+                "reward stays as it is. Without that price the policy would soon write whatever "
+                "nonsense the reward model happens to like; too high a price, and it stays as it "
+                "was."} if _in_loss(settings) else {}
 
 
 def _say_clip(metrics: Numbers, settings: Mapping[str, Any]) -> str:
@@ -62,13 +93,14 @@ def _say_entropy(metrics: Numbers, settings: Mapping[str, Any]) -> str:
             f"tokens. c₂ {format_number(price)}" + ("" if price else ": the term is off"))
 
 
+_FORMULA = "L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT"
 _PHASES = "write, score, estimate", "policy, value head"
 START = replace(
     guide.START, title="PPO in one sentence", phases=_PHASES,
     text="The policy writes answers, a reward model scores them, and what turned out better than "
          "expected is made a little likelier, again and again. Press Start; this page follows the "
          "run, and Step into (Ctrl+I) stops after each part of a cycle.",
-    formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT")
+    formula=_FORMULA, by_settings=_summed(f"{_FORMULA} + KL price"))
 WRITE = replace(guide.WRITE, metric="logprob")
 PRICE = Card(
     "score", "KL: the price of moving away",
@@ -76,7 +108,7 @@ PRICE = Card(
     "what a nat of it costs, taken off the reward at each token for that token's own part. Without "
     "that price the policy would soon write whatever nonsense the reward model happens to like; "
     "too high a price, and it stays as it was.", "leash", view="metrics",
-    formula="r = score - β·KL", say=_cost)
+    formula="r = score - β·KL", say=_cost, by_settings=_price_in_loss)
 VALUE = Card(
     "estimate", "The value head foresees",
     "The value head, a small addition to the policy, estimates at every token what reward the "
@@ -91,13 +123,14 @@ ADVANTAGE = Card(
     "distance: below 0, it is made less likely, even where the estimate rose at it.",
     "paths", view="tokens",
     formula="A_t = Σ_k (γλ)^k·δ_{t+k},  δ_t = r_t + γ·V_{t+1} - V_t", say=_say_advantage)
-LOSS = Card(
-    "update", "One loss of three terms",
+_TERMS = (
     "Gradient steps turn the weights so that L_PPO falls: L_POLICY makes tokens with a positive "
     "advantage likelier, L_VF teaches the value head to foresee better, L_ENT keeps choices open. "
     "The coefficients c₁ and c₂ say how much the second and the third have a say in the weights "
-    "that all three share.", "terms",
-    view="objective", formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT", say=_say_loss)
+    "that all share.")
+LOSS = Card(
+    "update", "One loss of three terms", _TERMS, "terms", view="objective", formula=_FORMULA,
+    say=_say_loss("L_PPO"), by_settings=_with_kl(_FORMULA, "four", _TERMS))
 CLIP = Card(
     "update", "The clip: a guard rail",
     "The ratio ρ says how many times as likely the update has made a token. Once its own advantage "
@@ -121,11 +154,19 @@ AGAIN = replace(
          "where KL climbs and the reward stands still, or the texts become worse, it has gone too "
          "far.")
 
-def without_values(guide: Guide, words: Words) -> Guide:
-    """Return the guide of an algorithm that holds completions against others."""
+
+def without_values(guide: Guide, words: Words, loss: str) -> Guide:
+    """Return the guide of an algorithm that holds completions against others; its loss is called
+    ``loss``."""
     phases = "write, score, advantages", "policy"
+    formula = f"{loss} = L_POLICY + c₂·L_ENT"
+    terms = (
+        f"Gradient steps turn the weights so that {loss} falls: L_POLICY makes the words of "
+        "better completions likelier and those of worse ones less likely, L_ENT keeps choices "
+        "open. The coefficient c₂ says how much the second counts.")
     start = replace(
-        START, title="In one sentence", phases=phases, formula="L = L_POLICY + c₂·L_ENT",
+        START, title="In one sentence", phases=phases, formula=formula,
+        by_settings=_summed(f"{formula} + KL price"),
         text="The policy writes several answers, a reward model scores them, and those that turned "
              f"out better than {words.mean} are made a little likelier, again and again. Press "
              "Start; this page follows the run, and Step into (Ctrl+I) stops after each part of a "
@@ -136,12 +177,11 @@ def without_values(guide: Guide, words: Words) -> Guide:
         "more has an advantage above 0, what was worth less one below, and all words of a "
         "completion share it; which of them made the difference comes out over many completions.",
         "siblings", view="paths", formula=words.formula)
-    loss = replace(
-        LOSS, title="One loss of two terms", formula="L = L_POLICY + c₂·L_ENT",
-        text="Gradient steps turn the weights so that the loss falls: L_POLICY makes the words of "
-             "better completions likelier and those of worse ones less likely, L_ENT keeps choices "
-             "open. The coefficient c₂ says how much the second counts.")
-    cards = {START: start, VALUE: held_against, LOSS: loss, AGAIN: replace(AGAIN, phases=phases)}
+    of_terms = replace(
+        LOSS, title="One loss of two terms", formula=formula, text=terms, say=_say_loss(loss),
+        by_settings=_with_kl(formula, "three", terms))
+    again = replace(AGAIN, phases=phases)
+    cards = {START: start, VALUE: held_against, LOSS: of_terms, AGAIN: again}
     return replace(guide, cards=tuple(
         cards.get(card, card) for card in guide.cards if card is not ADVANTAGE))
 

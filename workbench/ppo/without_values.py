@@ -87,7 +87,7 @@ def _variant(ppo: Algorithm, estimator: str, title: str, words: Words) -> Algori
         progress=tuple(
             Figure("no spread", NO_SPREAD) if figure.metric == "loss/value_avg" else figure
             for figure in ppo.progress if grouped or figure.metric != "loss/value_avg"),
-        guide=without_values(GUIDE, words),
+        guide=without_values(GUIDE, words, f"L_{title}"),
     )
 
 

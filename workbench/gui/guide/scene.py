@@ -133,6 +133,11 @@ class Scene:
             return self.before if earlier else self.cycle
         return self.of.get(_FIELDS.get(card.drawing, ""), self.cycle)
 
+    def settings_of(self, card: Card) -> Mapping[str, object]:
+        """Return the settings of the cycle that a card draws."""
+        earlier = self.before and self.cycle_of(card) == self.before
+        return self.settings_before if earlier else self.settings
+
     def say(self, card: Card) -> str:
         """Return what a card says in the numbers of the cycle that it draws, and which that is."""
         if self.made_up:

@@ -312,6 +312,7 @@ class GuideView(RunView):
             where += " · on now"
         self._where.setText(where)
         set_look(self._where, role="accent" if following.live else "muted")
+        card = card.read_with(self.scene.settings_of(card))
         self._title.setText(card.title)
         # Under an example no number of the run.
         said = self.scene.say(card) if is_known(self.scene, card) else ""

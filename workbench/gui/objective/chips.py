@@ -129,6 +129,7 @@ class Formula(QWidget):
         self._alive = False
         self.chips: list[Chip] = []
         self._groups: list[QWidget] = []
+        self._pluses: list[QLabel] = []
         self._terms: tuple[Term, ...] = ()
         self._picture: Picture | None = None
         self._low = False
@@ -166,6 +167,9 @@ class Formula(QWidget):
         ):
             chip.show_share(share, self._low, share.gradient / together if together else math.nan)
             group.setVisible(chip.isVisibleTo(group))
+        first = next((row for row, chip in enumerate(self.chips) if not chip.isHidden()), 0)
+        for row, plus in enumerate(self._pluses):
+            plus.setVisible(row > first)  # nothing is added to the first that shows
         self._say_measured(measures, bool(together) and math.isfinite(together))
 
     def _say_measured(self, measures: bool, known: bool) -> None:
@@ -192,13 +196,14 @@ class Formula(QWidget):
         for group in self._groups:
             self._flow.removeWidget(group)
             group.deleteLater()
-        self._terms, self.chips, self._groups = terms, [], []
+        self._terms, self.chips, self._groups, self._pluses = terms, [], [], []
         for row, term in enumerate(terms):
             chip, group = Chip(row, term), QWidget()
             group.setMinimumHeight(self._least)
             line = hbox(group, spacing=6)
-            if row:
-                line.addWidget(label("+"))
+            plus = label("+")
+            self._pluses.append(plus)
+            line.addWidget(plus)
             line.addWidget(chip)
             self.chips.append(chip)
             self._groups.append(group)
