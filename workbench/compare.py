@@ -19,7 +19,7 @@ from workbench.launch import launch
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
 from workbench.options import UsageError, load_command, prompts_of, settings_of
-from workbench.records import PairData, ScoredData
+from workbench.records import DataByKind, PairData, ScoredData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_readers import PromptFileError
@@ -29,7 +29,6 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.comparing import (
     CompareError,
-    DataByKind,
     Plan,
     Progress,
     begun_with,

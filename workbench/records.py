@@ -146,6 +146,11 @@ class ScoredData:
 RunData = PairData | ScoredData
 """What a run learns from beside its prompts; ``kind`` is what its algorithm ``learns_from``."""
 
+DataByKind = Mapping[str, RunData | tuple[int, ...]]
+"""What was chosen to be learned from, by its kind: that, or the numbers of the runs whose
+completions it is. Of a kind that is not there it is what there is without a choice
+(:class:`workbench.training.commands.Start`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:

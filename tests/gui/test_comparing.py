@@ -13,6 +13,7 @@ from workbench.gui.comparing_dialog import ComparingDialog
 from workbench.ilql.declaration import ILQL
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import parse
+from workbench.records import Pair
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -172,6 +173,32 @@ def test_a_run_that_is_stopped_holds_it_and_it_goes_on(
     resumed = opened.sent[-1]
     assert isinstance(resumed, do.ResumeRun)
     assert resumed.run_id == first
+
+
+def test_what_was_chosen_to_learn_from_is_still_when_it_goes_on(
+    opened: Opened, store: Store, asked: ComparingDialog, tmp_path: Path, qtbot: QtBot
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"prompt": "p", "chosen": " good", "rejected": " bad"}\n')
+    line = opened.window.hyperparameters.data_line
+    opened.window.hyperparameters.choose_algorithm(DPO)
+    line.open_file(file)
+    qtbot.waitUntil(lambda: line.data is not None)
+    for box in asked.boxes:
+        box.setChecked(box.text() in ("PPO", "DPO"))
+    asked.start.click()
+    first = started(opened, store)
+    end(opened, store, first, "stopped")
+    line.take_default()  # of a run that is begun later by hand
+    button = next(b for b in ask(opened).findChildren(type(asked.start))
+                  if b.objectName().startswith("compare_go_on"))
+    button.click()
+    opened.controller.handle([ev.StateChanged(State.LOADING), ev.StateChanged(State.READY)])
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    end(opened, store, first, "finished")
+    assert names(opened) == ["PPO, seed 0", "DPO, seed 0"]
+    (dpo,) = (c for c in opened.sent if isinstance(c, do.Start) and c.name == "DPO, seed 0")
+    assert dpo.data.pairs == (Pair("p", " good", " bad"),)
 
 
 def test_seconds_stop_a_run_and_the_next_begins(

@@ -1,10 +1,14 @@
 """Several ways to learn on the same models, prompts and budget."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from workbench.ppo.hyperparameters import parse
 from workbench.records import Pair, PairData, ScoredData, ScoredText, TextPrompt
 from workbench.store.records import CompletionRecord
+from workbench.store.schema import FILE_NAME, connect, migrations
 from workbench.store.store import Store
 from workbench.training.comparing import (
     CompareError,
@@ -102,11 +106,14 @@ def test_nothing_is_no_comparison(names, seeds, budget, sentence) -> None:
         make_plan(find_ways(names), seeds, parse({}), budget, "samples")
 
 
+NO_REWARD = {"reward": [], "use_chat_template": False}
+
+
 def begin(store: Store, number: int, place: int) -> int:
     plan = Plan.of_json(store.sweep(number).plan)
     planned = plan.runs[place]
     return store.create_run(
-        name=planned.name, policy="p", reward="r", models={}, prompts=(),
+        name=planned.name, policy="p", reward="r", models=NO_REWARD, prompts=(),
         hyperparameters=planned.hyperparameters, sweep=(number, place)).result()
 
 
@@ -152,6 +159,37 @@ def test_data_goes_to_what_learns_from_its_kind(store: Store) -> None:
             sweep=(number, place), data=run.start(1, place, (), chosen).data).result()
     _, _, data = begun_with(store, number)
     assert data == chosen  # it goes on with those that it was begun with
+
+
+def test_a_comparison_keeps_what_was_chosen_for_runs_that_have_not_begun(store: Store) -> None:
+    pairs = PairData("Mine", (Pair("p", "good", "bad"),), "1 pair.")
+    texts = ScoredData("Mine too", (ScoredText(TextPrompt("p"), " good", 1.0),))
+    plan = make_plan(find_ways(["PPO", "DPO", "ILQL"]), [0], parse({}), 64, "samples")
+    numbers = [store.create_sweep(plan.name, plan.as_json(), chosen).result() for chosen in (
+        {"pairs": pairs, "completions": (4, 1)}, {"completions": texts}, {})]
+    deleted = store.create_run(name="", policy="p", reward="r", models={}, prompts=(),
+                               hyperparameters={}, data=pairs).result()
+    begun = [begin(store, number, 0) for number in numbers]
+    store.set_status(deleted, "finished").result()
+    store.delete_run(deleted).result()  # takes along what nobody learns from any more
+    assert begun
+    assert [begun_with(store, number)[2] for number in numbers] == [
+        {"pairs": pairs, "completions": (4, 1)}, {"completions": texts}, {}]
+
+
+def test_a_comparison_of_before_choices_were_kept_opens(tmp_path: Path) -> None:
+    plan = make_plan(find_ways(["PPO", "DPO"]), [0], parse({}), 64, "samples")
+    db = connect(tmp_path / FILE_NAME, create=True)
+    migrations.apply(db, stop_before="data_of_sweeps")
+    db.table("sweeps").insert({"id": 1, "name": "PPO, DPO", "created_at": "2026-01-01T00:00:00Z",
+                               "plan": json.dumps(plan.as_json())})
+    db.close()
+    store = Store(tmp_path)
+    try:
+        begin(store, 1, 0)
+        assert begun_with(store, 1)[2] == {}
+    finally:
+        store.close()
 
 
 def test_what_the_first_has_found_to_learn_from_all_of_a_comparison_have(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from workbench.records import PairData, RunData, ScoredData
+from workbench.records import DataByKind, PairData, RunData, ScoredData
 from workbench.store.pair_files import pair_lines, pairs_of_lines
 from workbench.store.scored_files import scored_lines, scored_of_lines
 
@@ -37,7 +37,24 @@ def unpack(row: Mapping[str, Any], about: Mapping[str, Any]) -> RunData:
     return ScoredData(about["what"], scored_of_lines(lines), about["summary"])
 
 
+def pack_choices(data: DataByKind) -> tuple[list[Row], str]:
+    """Return the rows of what was chosen for a sweep, and what the sweep keeps of them."""
+    rows: list[Row] = []
+    about: dict[str, Any] = {}
+    for kind, chosen in data.items():
+        if isinstance(chosen, tuple):
+            about[kind] = {"runs": chosen}
+        else:
+            row, told = pack(chosen)
+            rows.append(row)
+            about[kind] = json.loads(told)
+    return rows, json.dumps(about)
+
+
 def drop_unused(db: Database) -> None:
-    """Delete the sets that no run learns from."""
-    db.execute("delete from pair_sets where digest not in (select json_extract(data, '$.digest') "
-               "from runs where data is not null)")
+    """Delete the sets that no run learns from, and no sweep is to."""
+    db.execute("delete from pair_sets where digest not in ("
+               "select json_extract(data, '$.digest') from runs where data is not null "
+               "union select json_extract(each.value, '$.digest') "
+               "from sweeps, json_each(sweeps.data) as each "
+               "where json_extract(each.value, '$.digest') is not null)")

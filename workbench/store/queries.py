@@ -8,11 +8,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads, RunData
+from workbench.records import BestOf, Crossroads, DataByKind, RunData
 from workbench.store.best_of import unpack as unpack_best_of
 from workbench.store.crossroads import unpack as unpack_crossroads
 from workbench.store.records import (
@@ -369,12 +369,21 @@ class Queries:
 
     def run_data(self, run_id: int) -> RunData | None:
         """Return what a run learns from beside its prompts; None where that is nothing."""
-        from workbench.store.pair_sets import unpack
-
         about = next((json.loads(row["data"]) for row in self._db.query(
             "select data from runs where id = ? and data is not null", [run_id])), None)
-        if about is None:
-            return None
+        return self._unpacked(about) if about is not None else None
+
+    def sweep_data(self, number: int) -> DataByKind:
+        """Return what was chosen for a sweep to learn from; empty: nothing, or it was not kept."""
+        told: dict[str, Any] = next((json.loads(row["data"]) for row in self._db.query(
+            "select data from sweeps where id = ? and data is not null", [number])), {})
+        found = {kind: tuple(about["runs"]) if "runs" in about else self._unpacked(about)
+                 for kind, about in told.items()}
+        return {kind: chosen for kind, chosen in found.items() if chosen is not None}
+
+    def _unpacked(self, about: Mapping[str, Any]) -> RunData | None:
+        from workbench.store.pair_sets import unpack
+
         rows = self._db.query("select pairs from pair_sets where digest = ?", [about["digest"]])
         return next((unpack(row, about) for row in rows), None)
 

@@ -278,6 +278,12 @@ def judge_answers(db: Database) -> None:
         foreign_keys=[("pair_id", "judged_pairs", "id")], strict=True)
 
 
+@migrations()
+def data_of_sweeps(db: Database) -> None:
+    """What was chosen for a sweep to learn from, by its kind, as JSON; NULL: nothing was kept."""
+    db.table("sweeps").add_column("data", str)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

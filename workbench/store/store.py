@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads, RunData
+from workbench.records import BestOf, Crossroads, DataByKind, RunData
 from workbench.store import branches
 from workbench.store.best_of import pack as pack_best_of
 from workbench.store.checkpoints import Checkpoints
@@ -22,6 +22,7 @@ from workbench.store.judge_answers import JudgeAnswers
 from workbench.store.judgements import Judgements
 from workbench.store.pair_sets import drop_unused as drop_unused_pairs
 from workbench.store.pair_sets import pack as pack_pairs
+from workbench.store.pair_sets import pack_choices
 from workbench.store.queries import Queries
 from workbench.store.records import (
     LIVE,
@@ -141,12 +142,16 @@ class Store(Queries):
                 self.run_locks.forget(taken.pop())
         return self._writer.submit(write, undo=undo)
 
-    def create_sweep(self, name: str, plan: Mapping[str, object]) -> Future[int]:
-        """Record runs that are to be trained together; the future gives the number of the
-        sweep."""
-        row = {"name": name, "created_at": now(), "plan": json.dumps(plan)}
+    def create_sweep(
+        self, name: str, plan: Mapping[str, object], data: DataByKind | None = None,
+    ) -> Future[int]:
+        """Record runs that are to be trained together, and what was chosen for them to learn
+        from; the future gives the number of the sweep."""
+        sets, about = pack_choices(data or {})
+        row = {"name": name, "created_at": now(), "plan": json.dumps(plan), "data": about}
 
         def write(db: Database) -> int:
+            _upsert(db, "pair_sets", sets)
             number = db.table("sweeps").insert(row).last_pk
             assert isinstance(number, int)
             return number

@@ -12,7 +12,7 @@ from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of, algorithm_of_run
 from workbench.formatting import counted
 from workbench.learning.metrics import SECONDS
-from workbench.records import RunData, ScoredData
+from workbench.records import DataByKind, RunData, ScoredData
 from workbench.settings import Settings, Value
 from workbench.training import commands as do
 from workbench.training.scored_data import models_of, runs_of
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 Unit = Literal["samples", "seconds"]
 _NO_END = 100_000  # cycles of a run that seconds end
 _OF_STEPS = "Phase 2: update"
-DataByKind = Mapping[str, RunData | tuple[int, ...]]
-"""What is learned from by those that need it, by what they learn from; what is not there, is what
-there is without a choice (:class:`workbench.training.commands.Start`)."""
-
 OwnSettings = Mapping[str, Mapping[str, Value]]
 """What is set for algorithms, by their names."""
 
@@ -270,7 +266,7 @@ def begun_with(
     first = runs[0]
     prompts = tuple(do.PromptItem.of(prompt) for prompt in store.run_prompts(first.id))
     return (do.LoadModels.recorded(first.policy, first.models), prompts,
-            data_of(store, sweep))
+            {**store.sweep_data(sweep), **data_of(store, sweep)})
 
 
 def data_of(store: Store, sweep: int) -> dict[str, RunData]:

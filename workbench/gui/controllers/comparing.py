@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.comparing_dialog import ComparingDialog
+from workbench.records import DataByKind
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.comparing import (
-    DataByKind,
     Plan,
     Progress,
     begun_with,
@@ -66,9 +66,11 @@ class Comparing(QObject):
                         there=settings.data_line.is_there).open()
 
     def _begin(self, plan: Plan, start: do.Start) -> None:
-        self._sweep = self._store.create_sweep(plan.name, plan.as_json()).result()
         self._prompts = start.prompts
-        self._data = self._window.hyperparameters.data_line.choices
+        needed = {run.learns_from for run in plan.runs}
+        choices = self._window.hyperparameters.data_line.choices
+        self._data = {kind: chosen for kind, chosen in choices.items() if kind in needed}
+        self._sweep = self._store.create_sweep(plan.name, plan.as_json(), self._data).result()
         self._train_next()
 
     def go_on(self, sweep: int) -> None:
