@@ -106,6 +106,18 @@ def test_what_is_written_after_the_update_has_its_own_distance(store):
     assert held_out.costs["seconds"] == pytest.approx([3.0])
 
 
+def test_an_estimate_below_zero_is_drawn_as_it_was_measured(qtbot, opened, store):
+    run_id = fill(store, cycles=0)
+    store.record_cycle(run_id, 1, rollout=[], comparison=[], metrics={
+        SCORES: 0.1, KL: -0.182, STEPS: 4.0, SECONDS: 1.5}).result()
+    (track,) = read_picture(store, run_id, (), "trained").tracks
+    assert (track.costs["kl"].tolist(), track.costs["root"].tolist()) == ([-0.182], [0.0])
+    view = show(qtbot, opened, run_id)
+    assert "KL −0.182" in view.plot.accessibleDescription()
+    (low, _), _ = view.plot.getViewBox().viewRange()
+    assert low <= -0.182
+
+
 def test_what_is_nothing_but_rounding_is_no_distance(qtbot, opened, store):
     run_id = fill(store, cycles=0)
     store.record_cycle(run_id, 1, rollout=[], comparison=[], metrics={

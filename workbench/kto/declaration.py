@@ -71,10 +71,10 @@ KTO = Algorithm(
         "Time": ("seconds", "tokens_per_second"),
     },
     distributions=(
-        Distribution("Reward of the good", "The implicit reward of every good completion of a "
+        Distribution("Implicit reward of the good", "That of every good completion of a "
                      "cycle before its step", number, column=REWARD_GOOD, formula="β·h",
                      source=ETHAYARAJH_2024),
-        Distribution("Reward of the bad", "The implicit reward of every bad completion of a cycle "
+        Distribution("Implicit reward of the bad", "That of every bad completion of a cycle "
                      "before its step", number, column=REWARD_BAD, formula="β·h",
                      source=ETHAYARAJH_2024),
     ),

@@ -108,10 +108,12 @@ class MarkedTable(ReadTexts):
         # No threshold tells those apart that have one score.
         advice = ("choose others" if len(scores) == 1 else
                   "set another Threshold in Good from (good_at, good_threshold), or choose others")
+        all_of_them = ("The only completion to learn from is" if len(self.training) == 1 else
+                       f"All {len(self.training):,} completions to learn from are")
+        scored = "a score" if len(self.training) == 1 else "scores"
         raise PromptError(
-            f"All {counted(len(self.training), 'completion')} to learn from are {kind}, with "
-            f"scores {side} {number(self.threshold(settings))}, and KTO needs {other} ones as "
-            f"well: {advice}.")
+            f"{all_of_them} {kind}, with {scored} {side} "
+            f"{number(self.threshold(settings))}, and KTO needs {other} ones as well: {advice}.")
 
     @property
     def remark(self) -> str:

@@ -142,7 +142,8 @@ def cost_text(x: X, cost: float) -> str:
         case "steps":
             return f"{cost:,.0f} steps"
         case _:
-            return f"√KL {cost:.2f}" if x == "root" else f"KL {cost:.3g}"
+            said = f"√KL {cost:.2f}" if x == "root" else f"KL {cost:.3g}"
+            return said.replace("-", "−")
 
 
 def _metric(run: RunRecord, y: Y, by: Mapping[str, str]) -> str:
@@ -172,11 +173,13 @@ def _track(store: Store, run: RunRecord, y: Y, by: Mapping[str, str], way: str) 
         points = np.vstack([[0.0, store.compared_start(run.id), 0.0], points])
     points = points[np.isfinite(points).all(axis=1)]
     cycles = points[:, 0]
-    # An estimate may be below 0, which no distance is, or of nothing but rounding.
-    far = np.where(points[:, 2] < find_metric(KL).rounding, 0.0, points[:, 2])
+    # An estimate may be below 0, though no distance is: it is drawn as it was measured, and only
+    # its root, and what is nothing but rounding, at 0.
+    rounded = np.abs(points[:, 2]) < find_metric(KL).rounding
+    far = np.where(rounded, 0.0, points[:, 2])
     called = f"{run.name} · {way}" if way and way not in run.name else run.name
     return Track(run.id, called, name, _setting(run), cycles, points[:, 1], {
-        "kl": far, "root": np.sqrt(far), "samples": _samples(store, run, cycles),
+        "kl": far, "root": np.sqrt(np.maximum(far, 0.0)), "samples": _samples(store, run, cycles),
         "steps": _summed(series.get(STEPS), cycles),
         "seconds": _summed(series.get(SECONDS), cycles)})
 

@@ -57,6 +57,8 @@ _ABOUT = Explanation(
 _PROMPTS: Mapping[str, str] = {
     "": "prompts", "trained": "training prompts", "compared": "compared prompts",
     "held out": "held-out prompts"}
+_START = ("; the best of one and the run's start may differ at the same KL, since each is drawn "
+          "with its own random numbers and as many completions as it takes")
 _TELL = "Point at a cycle to read it, click to go there"
 
 
@@ -224,14 +226,17 @@ class FrontierView(PictureView[Picture]):
             far = point.best.kl[point.index]
             return (f"Best of {point.n} ({point.best.writer}, {_prompts(point.best)}): "
                     f"reward {reward.text(point.best.rewards[point.index])} at a KL of at most "
-                    f"{far:.3g}")
+                    f"{far:.3g}{_START if point.n == 1 else ''}")
         track, i = point.track, point.index
         assert track is not None
         costs = ", ".join(cost_text(x, float(track.costs[x][i]))
                           for x in ("kl", "samples", "steps", "seconds"))
+        below = (", which has no root and is drawn at 0"
+                 if self.controls.cost == "root" and track.costs["kl"][i] < 0 else "")
+        start = _START if not track.cycles[i] and self.plot.best else ""
         return (f"{track.name}, cycle {int(track.cycles[i]):,}: "
                 f"{find_metric(track.metric).label.lower()} "
-                f"{reward.text(float(track.reward[i]))}; {costs}")
+                f"{reward.text(float(track.reward[i]))}; {costs}{below}{start}")
 
     def _summary(self) -> str:
         """Say where each run has come to."""
