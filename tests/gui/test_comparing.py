@@ -201,6 +201,31 @@ def test_what_was_chosen_to_learn_from_is_still_when_it_goes_on(
     assert dpo.data.pairs == (Pair("p", " good", " bad"),)
 
 
+def test_what_the_person_set_is_there_again_after_a_comparison_that_went_on(
+    opened: Opened, store: Store, asked: ComparingDialog
+) -> None:
+    dock = opened.window.hyperparameters
+    dock.choose_algorithm(ILQL)
+    dock.form.set_values({"batch_size": 5}, "test")
+    mine = dock.form.values()
+    for box in asked.boxes:
+        box.setChecked(box.text() == "GRPO")
+    asked.start.click()
+    run_id = started(opened, store)
+    end(opened, store, run_id, "stopped")
+    next(b for b in ask(opened).findChildren(type(asked.start))
+         if b.objectName().startswith("compare_go_on")).click()
+    opened.controller.handle([ev.StateChanged(State.LOADING), ev.StateChanged(State.READY)])
+    run = store.run(run_id)
+    opened.controller.handle([ev.StateChanged(State.RUNNING), ev.RunResumed(
+        run_id, run.name, 0, "ppo", run.hyperparameters)])
+    assert dock.algorithm is PPO
+    assert dock.form.values()["advantage_estimator"] == "group"
+    end(opened, store, run_id, "finished")
+    assert dock.algorithm is ILQL
+    assert dock.form.values() == mine
+
+
 def test_seconds_stop_a_run_and_the_next_begins(
     opened: Opened, store: Store, asked: ComparingDialog
 ) -> None:

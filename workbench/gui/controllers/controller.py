@@ -337,7 +337,11 @@ class Controller(QObject):
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
-        self.experiments.resumed(event)
+        if self.comparing.has(event.run_id):
+            window.hyperparameters.lend(
+                event.hyperparameters, event.name, find_algorithm(event.algorithm))
+        else:
+            self.experiments.resumed(event)
         self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
