@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.play import play, until
 from helpers.window import Opened, ready
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
@@ -74,6 +74,7 @@ def test_each_algorithm_has_what_stood_in_the_form_for_it(opened: Opened, store:
     dock.form.set_values({"batch_size": 16, "num_cycles": 3}, "test")
     dock.choose_algorithm(ILQL)
     dialog = ask(opened)
+    assert dialog.start.isDefault()
     assert dialog.budget.text() == "48"
     for box in dialog.boxes:
         box.setChecked(box.text() in ("GRPO", "DPO", "ILQL"))
@@ -83,6 +84,12 @@ def test_each_algorithm_has_what_stood_in_the_form_for_it(opened: Opened, store:
         f"DPO: 3 cycles of 5 pairs, 4 times: 60 drawn from Bundled pairs ({pairs:,} pairs).",
         "ILQL: 3 cycles of 64 completions, 20 times: 3,840 drawn from "
         "what runs of these models that have finished by then wrote (now 0 runs)."]
+    titles = {each.text() for each in dialog.findChildren(QLabel)}
+    assert "&Each run writes" in titles
+    assert "DPO, ILQL: from data, for as many cycles as Hyperparameters say." in dialog.said.text()
+    dialog.unit.setCurrentIndex(dialog.unit.findData("seconds"))
+    titles = {each.text() for each in dialog.findChildren(QLabel)}
+    assert "&Each run has" in titles
 
 
 def test_what_would_find_nothing_to_learn_from_is_said_before_the_first_run(
@@ -167,6 +174,7 @@ def test_a_run_that_is_stopped_holds_it_and_it_goes_on(
     again = ask(opened)
     button = next(b for b in again.findChildren(type(again.start))
                   if b.objectName().startswith("compare_go_on"))
+    assert (button.isDefault(), again.start.isDefault()) == (True, False)
     button.click()
     assert isinstance(opened.sent[-1], do.LoadModels)
     opened.controller.handle([ev.StateChanged(State.LOADING), ev.StateChanged(State.READY)])

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QWidget,
+)
 
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
 from workbench.gui.widgets.dialog import Dialog
@@ -47,6 +56,7 @@ class ComparingDialog(Dialog):
         self._ways, self._like, self._begin, self._go_on = ways, like, begin, go_on
         self._own, self._data, self._there = own, data, there
         self._plan: Plan | None = None
+        self._newest: QPushButton | None = None
         self._add_unfinished(unfinished)
         self.body.addWidget(label(
             "Train the same policy by the same reward on the same prompts in several ways, one "
@@ -65,31 +75,34 @@ class ComparingDialog(Dialog):
                            "A run of each way for each of these whole numbers, with commas between")
         self.budget = named(
             QLineEdit(str(usual_budget(ways, like, own))), "compare_budget", "Budget",
-            "How much each run may use, in whole cycles; one that learns from data has as many "
-            "cycles as Hyperparameters say")
+            "How much each run may use, in whole cycles; one that learns from data writes nothing "
+            "and has as many cycles as Hyperparameters say")
         self.unit = named(QComboBox(), "compare_unit", "Budget in",
                           "What the budget counts: completions written, or seconds of the run's "
                           "cycles")
         for unit, title in _UNITS.items():
             self.unit.addItem(title, unit)
-        for text, fields in (("&Seeds", (self.seeds,)),
-                             ("&Each run has", (self.budget, self.unit))):
-            self.body.addLayout(self._line(text, fields))
+        self._has = label()
+        for heading, fields in ((label("&Seeds"), (self.seeds,)),
+                              (self._has, (self.budget, self.unit))):
+            self.body.addLayout(self._line(heading, fields))
         self.seeds.textChanged.connect(self._refresh)
         self.budget.textChanged.connect(self._refresh)
         self.unit.currentIndexChanged.connect(self._refresh)
         self.said = label("", "muted", wrap=True, name="compare_said")
         self.body.addWidget(self.said)
         self.body.addStretch(1)
-        self.start = self.add_accept("Compare", "compare_begin", "Train the runs")
+        self.start = self.add_accept(
+            "Compare", "compare_begin", "Train the runs", primary=not unfinished)
         self.accepted.connect(self._accept)
         self.setMinimumWidth(420)
         self._refresh()
         self.finish("Cancel", "Train nothing")
+        if self._newest is not None:
+            self._newest.setDefault(True)
 
-    def _line(self, text: str, fields: Sequence[QWidget]) -> QHBoxLayout:
+    def _line(self, title: QLabel, fields: Sequence[QWidget]) -> QHBoxLayout:
         line = QHBoxLayout()
-        title = label(text)
         title.setBuddy(fields[0])
         title.setMinimumWidth(100)
         line.addWidget(title)
@@ -100,10 +113,14 @@ class ComparingDialog(Dialog):
     def _add_unfinished(self, unfinished: Mapping[int, str]) -> None:
         for number, name in unfinished.items():
             line = hbox(None, (label(name, wrap=True), 1))
-            line.addWidget(push_button(
+            button = push_button(
                 "Go on", f"compare_go_on_{number}", "Train the runs that are not done yet",
-                lambda number=number: self._leave_for(number)))  # type: ignore[misc]
+                lambda number=number: self._leave_for(number))  # type: ignore[misc]
+            line.addWidget(button)
             self.body.addLayout(line)
+            if self._newest is None:
+                self._newest = button
+                button.setProperty("role", "primary")
 
     def _leave_for(self, number: int) -> None:
         self.close()
@@ -111,6 +128,8 @@ class ComparingDialog(Dialog):
 
     def _refresh(self) -> None:
         """Say what would be trained, or what is wrong."""
+        seconds = self.unit.currentData() == "seconds"
+        self._has.setText("&Each run has" if seconds else "&Each run writes")
         try:
             self._plan, wrong = self._make(), ""
             self._plan.check_data(self._there)
@@ -137,8 +156,16 @@ class ComparingDialog(Dialog):
     def _summary(self) -> str:
         assert self._plan is not None
         return "\n".join([
-            *self._plan.summary(self._data),
+            *self._plan.summary(self._data), *self._from_data(),
             "All else is as in Hyperparameters. Stopped, it goes on from here where it stood."])
+
+    def _from_data(self) -> list[str]:
+        """Say which runs the budget in completions is not for."""
+        assert self._plan is not None
+        names = list(dict.fromkeys(run.way for run in self._plan.runs if run.learns_from))
+        if not names or self._plan.unit == "seconds":
+            return []
+        return [f"{', '.join(names)}: from data, for as many cycles as Hyperparameters say."]
 
     def _accept(self) -> None:
         if self._plan is not None:
