@@ -264,6 +264,19 @@ def test_a_place_is_read_when_the_view_comes_to_the_front(qtbot, opened, store):
     qtbot.waitUntil(lambda: view._where.text().startswith("Cycle 3"))
 
 
+def test_it_follows_the_latest_cycle_while_tokens_is_behind_others(qtbot, opened, store):
+    run_id = fill(store)
+    ready(opened)
+    window = opened.window
+    window.resize(1280, 800)
+    window.reveal("chances")
+    qtbot.waitUntil(lambda: not window.chances.visibleRegion().isEmpty())
+    window.tokens.hide()
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: window.chances._where.text().startswith("Cycle 3"))
+    assert window.tokens.visibleRegion().isEmpty()
+
+
 def test_a_state_that_comes_before_a_place_was_read(qtbot, opened, store):
     ready(opened)
     opened.window.reveal("metrics")

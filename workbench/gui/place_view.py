@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from workbench.formatting import count_cycles
@@ -29,6 +30,9 @@ class PlaceView(StoreView):
     """Level and sentence of a message for the person."""
     latest_wanted = Signal()
     """The person wants to see a token of the latest cycle, and that from now on."""
+
+    painted = Signal()
+    """It is on the screen, so that Tokens, whose token it shows, is to follow the run."""
 
     def __init__(self, name: str, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(name, store, parent)
@@ -62,6 +66,11 @@ class PlaceView(StoreView):
             self._gone_on.setText(f"This is cycle {self._place[1]:,}; the run has gone on and has "
                                   f"{count_cycles(self._last)}.")
         self.behind.setVisible(behind)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Have Tokens read what came while both were behind other views."""
+        super().paintEvent(event)
+        self.painted.emit()
 
     def leave(self) -> None:
         """Show nothing: there is no place any more."""

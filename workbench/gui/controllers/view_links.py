@@ -30,6 +30,8 @@ class ViewLinks(QObject):
         window.tokens.earlier.message.connect(window.toast.show_message)
         for of_place in (window.paths, window.chances):
             window.tokens.place_shown.connect(of_place.show_place)
+            window.tokens.followed_by.append(of_place)
+            of_place.painted.connect(window.tokens.catch_up)
             of_place.message.connect(window.toast.show_message)
             of_place.latest_wanted.connect(lambda: window.tokens.follow(True))
         window.tokens.place_shown.connect(window.paths.siblings.show_place)

@@ -14,7 +14,7 @@ from workbench.algorithm import Algorithm, Sides
 from workbench.algorithms import algorithm_of_cycle, algorithm_of_run, default_algorithm
 from workbench.formatting import counted, signed
 from workbench.gui.completions.filter_field import FilterField
-from workbench.gui.run_view import RunView
+from workbench.gui.run_view import RunView, StoreView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import by_groups, most_telling
@@ -52,6 +52,8 @@ class TokensView(RunView):
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__("tokens_view", store, parent)
+        self.followed_by: list[StoreView] = []
+        """Views of its token, for which it reads on while it is behind others itself."""
         self._kept: list[int] = []  # cycles whose tokens the store has
         self._shown_cycle: int | None = None
         self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
@@ -115,6 +117,15 @@ class TokensView(RunView):
                 field.setCurrentText(str(state[name]))
 
     # -- what the person does
+
+    def is_seen(self) -> bool:
+        """Whether it is on the screen, or a view that shows its token."""
+        return super().is_seen() or any(view.is_seen() for view in self.followed_by)
+
+    def catch_up(self) -> None:
+        """Read what has come since it was read last."""
+        if self._stale:
+            self._read_soon()
 
     def follow(self, following: bool) -> None:
         """Show the latest cycle from now on, or stay with the one on display."""
