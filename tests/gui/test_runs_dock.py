@@ -15,6 +15,7 @@ from workbench.gui.background import Background
 from workbench.gui.runs.dock import RunsDock, RunsModel, describe
 from workbench.gui.runs.model import COLUMNS
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.records import Pair, PairData
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -87,6 +88,13 @@ def test_details_name_what_differs_from_the_defaults(dock: RunsDock) -> None:
     assert dock._details.text() == (
         "PPO. Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4; "
         "cycle 2: KL coefficient (β) 0.05 → 0.1.")
+
+
+def test_details_name_what_a_run_learns_from(store: Store) -> None:
+    run_id = store.create_run(
+        name="", policy="p", reward="r", models={}, prompts=(), hyperparameters={},
+        algorithm="dpo", data=PairData("Mine", (Pair("p", "good", "bad"),))).result()
+    assert "Data: Mine. Settings: " in describe(store.run(run_id), [])
 
 
 def test_details_name_what_was_changed_on_the_way(dock: RunsDock, store: Store) -> None:

@@ -392,9 +392,14 @@ class RunsDock(QWidget):
         self._background.run(lambda: self._store.delete_run(run_id).result(), then)
 
 
+def _learned_from(run: RunRecord) -> str:
+    """Say from what a run learns beside its prompts; "" where that is nothing."""
+    return f"Data: {run.data['what']}. " if run.data else ""
+
+
 def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
-    """Return a run's models, the settings that are not the default and those that were changed
-    on the way, in a few words."""
+    """Return a run's models, what it learns from, the settings that are not the default and those
+    that were changed on the way, in a few words."""
     algorithm = algorithm_of_run(run)
     specs = algorithm.settings.specs()
     differing = [
@@ -404,7 +409,7 @@ def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
     settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
     by = f"{algorithm.title}. " if are_several(algorithm) else ""
     parts = [f"{by}Policy: {source_name(run.policy)}. Reward: {reward_of(run)}. "
-             f"Settings: {'; '.join(settings)}."]
+             f"{_learned_from(run)}Settings: {'; '.join(settings)}."]
     if run.note:
         parts.append(run.note)
     return " ".join(parts)
