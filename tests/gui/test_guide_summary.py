@@ -19,7 +19,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.models.phases import Phase
 from workbench.ppo.declaration import PPO
 from workbench.records import ScoredData, ScoredText
-from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.records import CompletionRecord, HealthRecord, Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -101,6 +101,40 @@ def test_a_gain_from_scores_that_are_all_the_same_is_told_with_reserve(
     assert (said in summary._gain.text()) == alike
     theme = themes().theme
     assert (theme.muted if alike else theme.good) in summary._gain.text()
+
+
+def test_a_gain_is_told_with_what_health_warns_of_and_what_was_learned_otherwise(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    dpo, ppo = find_algorithm("dpo"), find_algorithm("ppo")
+    parent = store.create_run(
+        name="First", policy="/models/policy", reward="/models/reward", models={},
+        algorithm="dpo", hyperparameters=dpo.settings().model_dump(),
+        prompts=[Prompt(text) for text in TEXTS]).result()
+    store.record_comparison(parent, 0, compared(BEFORE, "old")).result()
+    for cycle in (1, 2):
+        store.record_cycle(parent, cycle, metrics=metrics(cycle), rollout=[],
+                           comparison=compared(AFTER, "new")).result()
+    rule = dpo.rules[0]
+    store.record_health(parent, [HealthRecord(1, dpo.rules[1].name, "serious", "It was so."),
+                                 HealthRecord(2, rule.name, "serious", "It is so.")]).result()
+    store.set_status(parent, "finished").result()
+    child = store.fork_run(
+        parent, 1, name="Second", about="", changes=(), algorithm="ppo",
+        hyperparameters=ppo.settings().model_dump()).result()
+    store.record_cycle(child, 2, metrics=metrics(2), rollout=[],
+                       comparison=compared(AFTER, "new")).result()
+    store.set_status(child, "finished").result()
+    opened.window.reveal("guide")
+    summary = opened.window.guide.summary
+    opened.controller.show_run(parent)
+    qtbot.waitUntil(lambda: summary.results is not None and summary.results.run_id == parent)
+    assert summary.results.reserve == f"Health warns of the last cycle: {rule.title}."
+    assert themes().theme.muted in summary._gain.text()
+    opened.controller.show_run(child)
+    qtbot.waitUntil(lambda: summary.results is not None and summary.results.run_id == child)
+    assert summary.results.reserve == "Up to cycle 1 it learned by DPO."
 
 
 def fork(store: Store, parent: int, scores: tuple[float, ...], **changes: object) -> int:

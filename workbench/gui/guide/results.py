@@ -145,6 +145,19 @@ def read_trials(store: Store, run: RunRecord) -> list[Trial]:
 
 
 def _reserve(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
+    """Say what a gain is to be read with: scores that taught nothing, what is serious about the
+    last cycle, and what was learned in another way before."""
+    rules = {found.rule: algorithm.rule(found.rule) for found in store.health(run.id)
+             if found.cycle == run.cycles and found.severity == "serious"}
+    serious = [f"{rule.title}." for rule in rules.values() if rule is not None]
+    before = [f"Up to cycle {past.until:,} it learned by "
+              f"{algorithm_named(past.algorithm, past.hyperparameters).title}."
+              for past in run.past[-1:]]
+    warned = [f"Health warns of the last cycle: {' '.join(serious)}"] if serious else []
+    return " ".join(filter(None, [_equal_scores(store, run, algorithm), *warned, *before]))
+
+
+def _equal_scores(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
     """Say where the scores learned from are all the same, and so taught nothing."""
     data = store.run_data(run.id) if algorithm.learns_from == "completions" else None
     if not isinstance(data, ScoredData) or len({text.score for text in data.texts}) != 1:
