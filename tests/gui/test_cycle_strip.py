@@ -67,6 +67,17 @@ def test_the_part_in_hand_is_live_and_what_is_known_stands_beside_it(opened):
     assert shown(opened)[1:] == TITLES[1:]
 
 
+def test_no_part_gets_further_by_what_comes_before_the_first_cycle_or_between_parts(opened):
+    begin(opened)
+    for phase in (Phase.PRETRAINING, Phase.REFERENCE):
+        opened.controller.handle([ev.Progress(7, 1, 20, phase, 700, 1921)])
+        assert shown(opened) == TITLES
+    opened.controller.handle([ev.Progress(7, 1, 20, Phase.SAMPLING, 38, 64)])
+    assert shown(opened)[0] == "*Write 38/64"
+    opened.controller.handle([ev.Progress(7, 1, 20, Phase.READING, 29, 64)])
+    assert "29/64" not in " ".join(shown(opened))
+
+
 def test_a_tooltip_on_screen_is_that_of_now(qtbot, opened, monkeypatch):
     begin(opened)
     button = opened.window.strip.buttons[0]

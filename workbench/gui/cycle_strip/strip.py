@@ -22,6 +22,7 @@ from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.theme import themes
 from workbench.learning.parts import EVALUATE, HOLDING_OUT, WRITE
+from workbench.models.phases import Phase
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
@@ -29,6 +30,9 @@ HEIGHT, COMPACT = 52, 32  # pixels, with and without the phases' names
 _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
            0: "Before and after"}
 _NOTHING_WRITTEN = "Phase 1: draw from the data"
+
+_OF_NO_PART = (Phase.PRETRAINING, Phase.REFERENCE, Phase.READING)
+"""What is done before the first cycle, or between parts: no part gets further by it."""
 
 
 class CycleStrip(QWidget):
@@ -107,7 +111,8 @@ class CycleStrip(QWidget):
         if event.run_id != self._run or not event.cycle:
             return
         self._turn_to(event.cycle)
-        self._num_cycles, self._steps = event.num_cycles, (event.done, event.total)
+        self._num_cycles = event.num_cycles
+        self._steps = (0, 0) if event.phase in _OF_NO_PART else (event.done, event.total)
         self._draw()
 
     def report(self, event: PartReported) -> None:
