@@ -279,3 +279,46 @@ def test_a_comparison_in_the_application(qapp: QApplication, tmp_path: Path, sty
             f"{name}, seed 0" for name in chosen}
         assert all(run.cycles == 2 for run in workbench.store.runs())
     play(qapp, tmp_path, scenario)
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_stopped_ends_in_the_application_on_the_data_it_named(
+    qapp: QApplication, tmp_path: Path, styled: None
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(
+        f'{{"prompt": "The {word}", "chosen": " was good.", "rejected": " was bad."}}\n'
+        for word in ("tea", "day", "cat", "sea", "sun", "car", "hat", "pen")))
+
+    async def scenario(workbench) -> None:  # type: ignore[no-untyped-def]
+        window, store = workbench.window, workbench.store
+        await until(lambda: window.state is State.READY)
+        dock = window.hyperparameters
+        dock.choose_algorithm(DPO)
+        dock.form.set_values({"batch_size": 2, "num_cycles": 2, "steps_per_cycle": 1}, "test")
+        dock.data_line.open_file(file)
+        await until(lambda: dock.data_line.data is not None)
+        dock.choose_algorithm(PPO)
+        dock.form.set_values(
+            {"batch_size": 8, "response_length": 6, "num_cycles": 40}, "test")
+        window.actions_["compare_algorithms"].trigger()
+        (dialog,) = window.findChildren(ComparingDialog)
+        for box in dialog.boxes:
+            box.setChecked(box.text() in ("PPO", "DPO"))
+        dialog.start.click()
+        await until(lambda: any(run.cycles for run in store.runs()))
+        window.actions_["stop"].trigger()
+        await until(lambda: "held after 0 of 2 runs" in window.toast.text)
+        dock.choose_algorithm(DPO)
+        dock.data_line.take_default()
+        window.actions_["compare_algorithms"].trigger()
+        again = window.findChildren(ComparingDialog)[-1]
+        next(b for b in again.findChildren(type(again.start))
+             if b.objectName().startswith("compare_go_on")).click()
+        await until(lambda: window.toast.text.startswith("All "))
+        found = {run.name: run for run in store.runs()}
+        assert found.keys() == {"PPO, seed 0", "DPO, seed 0"}
+        assert {run.status for run in found.values()} == {"finished"}
+        assert len(store.run_data(found["DPO, seed 0"].id).pairs) == 8
+        assert dock.algorithm is DPO
+    play(qapp, tmp_path, scenario)

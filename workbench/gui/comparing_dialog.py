@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -115,7 +116,7 @@ class ComparingDialog(Dialog):
             line = hbox(None, (label(name, wrap=True), 1))
             button = push_button(
                 "Go on", f"compare_go_on_{number}", "Train the runs that are not done yet",
-                lambda number=number: self._leave_for(number))  # type: ignore[misc]
+                partial(self._leave_for, number))
             line.addWidget(button)
             self.body.addLayout(line)
             if self._newest is None:
